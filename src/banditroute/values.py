@@ -1,0 +1,289 @@
+"""The frozen values that every part speaks in.
+
+Units stand in the names: ``_s`` seconds, ``_usd`` dollars, ``_per_mtok`` per million tokens.
+Times (``*_at_s``) are seconds since the Unix epoch. Vectors are one-dimensional float64
+arrays that nobody writes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]
+
+DecisionId: TypeAlias = str
+COMPLETION_PREFIX = "chatcmpl-"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One choice the router may make: a model at a provider, with its settings."""
+
+    id: str
+    provider: str
+    model: str
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+    context_window: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    timeout_s: float = 60.0
+    max_concurrency: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def cost_usd(
+        self, input_tokens: float, output_tokens: float, cached_input_tokens: float = 0.0
+    ) -> float:
+        """The list price of a call, in dollars."""
+        cached_price = self.cached_input_usd_per_mtok
+        if cached_price is None:
+            cached_price = self.input_usd_per_mtok
+        fresh = max(input_tokens - cached_input_tokens, 0.0)
+        spent = fresh * self.input_usd_per_mtok + cached_input_tokens * cached_price
+        return (spent + output_tokens * self.output_usd_per_mtok) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller asks of the router for one request (the ``banditroute`` object)."""
+
+    task: str | None = None
+    tags: tuple[str, ...] = ()
+    candidates: frozenset[str] | None = None
+    exclude: frozenset[str] = frozenset()
+    answer_value_usd: float | None = None
+    patience_s: float | None = None
+    max_cost_usd: float | None = None
+    max_latency_s: float | None = None
+    session_id: str | None = None
+    explore: bool = True
+    data: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chat request: the OpenAI-shaped body as it came, and the caller's wishes.
+
+    ``body`` holds at least ``messages``, a non-empty list; nothing in it is trusted further.
+    """
+
+    body: Mapping[str, Any]
+    wishes: Wishes = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a policy and the walls see of a request.
+
+    ``x`` has shape (d,), every value finite and bounded, and is exactly representable in
+    float32, so that what is logged is what was decided on. ``needs`` names the capabilities
+    the request cannot do without.
+    """
+
+    x: Vector
+    input_tokens: int
+    needs: frozenset[str] = frozenset()
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An eligible arm as the policy saw it at one decision.
+
+    ``utility`` is the predicted reward; ``sampling_sd`` the width the policy explored with.
+    The two prices are those in force at the decision, so that it can be recomputed.
+    """
+
+    arm_id: str
+    probability: float
+    quality: float
+    quality_sd: float
+    sampling_sd: float
+    cost_usd: float
+    latency_s: float
+    error_rate: float
+    utility: float
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The arm drawn for one request. Never changed after it is made.
+
+    ``propensity`` is the probability with which ``arm_id`` was really drawn; ``position`` is
+    the place in the log up to which the state that decided had been folded. ``parent_id``
+    links a fallback to the decision whose call failed. ``excluded`` maps arm ids to reason
+    codes. ``explored`` says that a policy chose: False for a caller who named the arm.
+    """
+
+    id: DecisionId
+    router: str
+    arm_id: str
+    propensity: float
+    candidates: tuple[Candidate, ...]
+    excluded: Mapping[str, str]
+    x: Vector
+    fingerprint: str
+    position: int
+    policy: str
+    floor: float
+    seed: int
+    answer_value_usd: float
+    patience_s: float
+    made_at_s: float
+    input_tokens: int
+    explored: bool = True
+    degraded: bool = False
+    task: str | None = None
+    tags: tuple[str, ...] = ()
+    session_id: str | None = None
+    parent_id: DecisionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call did, known at completion without anybody's feedback.
+
+    ``error`` is None for a complete answer, else a word of :class:`~banditroute.errors.UpstreamFault`
+    or ``"abandoned"`` (the caller left). Unknown numbers are None, never 0.
+    """
+
+    decision_id: DecisionId
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    error: str | None = None
+
+
+class FeedbackKind(StrEnum):
+    """How a value was given; it sets how much noise the value is taken to carry."""
+
+    SCORE = "score"
+    RATING = "rating"
+    THUMBS = "thumbs"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one source said of one decision: a score in [0, 1].
+
+    ``id`` is sortable by time (UUIDv7) and orders two feedbacks of the same source: the later
+    replaces the earlier, whatever order they arrive in.
+    """
+
+    id: str
+    decision_id: DecisionId
+    score: float
+    source: str = "user"
+    kind: FeedbackKind = FeedbackKind.SCORE
+    weight: float = 1.0
+    comment: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """What one source said of one decision is taken back. ``id`` orders it among feedbacks."""
+
+    id: str
+    decision_id: DecisionId
+    source: str = "user"
+
+
+class Learned(StrEnum):
+    """What became of a feedback, a retraction or an outcome."""
+
+    LEARNED = "learned"
+    AMENDED = "amended"
+    UNCHANGED = "unchanged"
+    RETRACTED = "retracted"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The one number that all feedback on a decision amounts to, and its evidence weight."""
+
+    quality: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityEvidence:
+    """A log entry: what is known of one decision's quality changed from ``old`` to ``new``.
+
+    None stands for "nothing known", so that a first feedback has no ``old`` and a retraction
+    of the last one has no ``new``.
+    """
+
+    position: int
+    decision_id: DecisionId
+    arm_id: str
+    x: Vector
+    old: Reading | None
+    new: Reading | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeEvidence:
+    """A log entry: one call's outcome. ``at_s`` is when it was recorded.
+
+    ``output_tokens`` may be fractional: where only the cost of a call is known it is the
+    number of tokens that would have cost as much.
+    """
+
+    position: int
+    decision_id: DecisionId
+    arm_id: str
+    x: Vector
+    at_s: float
+    output_tokens: float | None
+    cost_usd: float | None
+    latency_s: float | None
+    ttft_s: float | None
+    error: str | None
+
+
+Evidence: TypeAlias = QualityEvidence | OutcomeEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The latest word of one source on one decision. ``score`` None: it was retracted."""
+
+    id: str
+    score: float | None
+    kind: FeedbackKind = FeedbackKind.SCORE
+    weight: float = 1.0
+    comment: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision with all that became known of it since. ``marks`` is keyed by source."""
+
+    decision: Decision
+    outcome: Outcome | None = None
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A router's folded state at a position, packed; see :mod:`banditroute.core.fold`."""
+
+    position: int
+    fingerprint: str
+    payload: bytes

@@ -142,6 +142,7 @@ class Decision:
     patience_s: float
     made_at_s: float
     input_tokens: int
+    max_output_tokens: int | None = None
     explored: bool = True
     degraded: bool = False
     task: str | None = None

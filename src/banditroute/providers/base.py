@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ class Provider(Protocol):
         Sends ``arm.model`` as the model. Ends within ``arm.timeout_s`` in every case.
         """
 
-    def stream(self, arm: Arm, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    def stream(self, arm: Arm, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """The answer as parsed ``chat.completion.chunk`` objects, without ``[DONE]``.
 
         Usage is always asked for, and comes as the upstream sends it. Raises UpstreamError
@@ -61,13 +61,11 @@ def usage_of(body: Mapping[str, Any]) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    cost = usage.get("cost")
-    known_cost = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e6
     return Usage(
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         cached_input_tokens=_count(cached),
-        cost_usd=float(cost) if known_cost else None,
+        cost_usd=_dollars(usage.get("cost")),
     )
 
 
@@ -76,3 +74,10 @@ def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1e9:
         return None
     return value
+
+
+def _dollars(value: object) -> float | None:
+    """A cost in dollars, or None for anything that is not one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+        return None
+    return float(value)

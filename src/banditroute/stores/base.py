@@ -88,4 +88,5 @@ class Store(Protocol):
 
     async def expire(self) -> int:
         """Delete decisions past their time to live, and the log before the last checkpoint
-        that is older than that. Returns how many decisions were deleted."""
+        that is older than that. Returns how many decisions were deleted.
+        """

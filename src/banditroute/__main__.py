@@ -1,0 +1,5 @@
+"""``python -m banditroute``."""
+
+from banditroute.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""A demo as a picture: what was earned, and who answered, over time. Needs ``[plots]``."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from banditroute.cli.demo.tally import Tally
+from banditroute.errors import ConfigError
+from banditroute.values import Vector
+
+# Okabe & Ito 2008: told apart by colour-blind readers, in print, on light and on dark.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+SHOWN = 7
+FORMATS = {".png", ".svg", ".pdf"}
+
+
+def check(path: Path) -> None:
+    """Refuse a picture that cannot be drawn, before the work begins. Raises ConfigError."""
+    if path.suffix.lower() not in FORMATS:
+        kinds = ", ".join(sorted(FORMATS))
+        raise ConfigError([f"{path}: a picture is one of {kinds}"], "--picture")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError([f"{path}: there is no such folder"], "--picture")
+    if find_spec("matplotlib") is None:
+        problem = "pictures need matplotlib: pip install 'banditroute[plots]'"
+        raise ConfigError([problem], "--picture")
+
+
+def draw(tally: Tally, path: Path) -> None:
+    """Draw moving means of the reward and the arms' shares to a PNG, SVG or PDF file."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an optional extra
+
+    window = max(len(tally.rows) // 20, 10)
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    rewards, shares = figure.subplots(2, 1, sharex=True)
+    cells, rows = tally.cells, np.array(tally.rows)
+    lines = {
+        "banditroute": tally.utility,
+        f"always {cells.arm_ids[cells.best]} (best in hindsight)": cells.utility[rows, cells.best],
+        f"always {cells.arm_ids[cells.cheapest]} (cheapest)": cells.utility[rows, cells.cheapest],
+        "every arm equally often": cells.utility[rows].mean(axis=1),
+    }
+    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+        width = 2.2 if name == "banditroute" else 1.2
+        rewards.plot(*_moving(values, window), label=name, color=colour, linewidth=width)
+    rewards.set_ylabel(f"reward, mean of {window} requests")
+    rewards.legend(loc="lower right", fontsize="small")
+    rewards.grid(alpha=0.3)
+    bands = _shares(tally, window)
+    time = _moving(tally.utility, window)[0]
+    shares.stackplot(time, *bands.values(), labels=list(bands), colors=COLOURS[: len(bands)])
+    shares.set_ylabel("share of requests")
+    shares.set_xlabel("requests answered")
+    shares.set_ylim(0.0, 1.0)
+    shares.legend(loc="upper right", fontsize="small")
+    figure.savefig(path, dpi=144)
+
+
+def _shares(tally: Tally, window: int) -> dict[str, Vector]:
+    """The moving share of the arms used most, and of all others together."""
+    columns, share = np.array(tally.columns), tally.share()
+    order = [int(column) for column in np.argsort(-share, kind="stable")]
+    bands = {
+        tally.cells.arm_ids[column]: _moving((columns == column).astype(float), window)[1]
+        for column in order[:SHOWN]
+    }
+    if order[SHOWN:]:
+        bands["all others"] = _moving(np.isin(columns, order[SHOWN:]).astype(float), window)[1]
+    return bands
+
+
+def _moving(values: Vector, window: int) -> tuple[Vector, Vector]:
+    """The means of ``window`` values in a row, and the request at which each row ends."""
+    window = min(window, len(values))
+    total = np.cumsum(np.concatenate([[0.0], values]))
+    means: Vector = (total[window:] - total[:-window]) / window
+    return np.arange(window, len(values) + 1, dtype=np.float64), means

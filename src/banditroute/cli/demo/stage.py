@@ -1,0 +1,131 @@
+"""The world of a demo: simulated arms and prompts, built in or from a data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from banditroute.config import (
+    ArmSettings,
+    RouterSettings,
+    Settings,
+    SimulatedProviderSettings,
+    StoreSettings,
+    TaskSettings,
+    default_text,
+    parse,
+)
+from banditroute.datasets import Dataset, load_dataset
+from banditroute.providers.prompts import demo_prompts
+from banditroute.providers.replay import Replay
+from banditroute.providers.scene import Scene
+from banditroute.providers.world import World
+from banditroute.values import Arm, Matrix
+
+TYPICAL_TOKENS = 300.0  # what recorded costs are spread over where no tokens were recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One thing a client asks, and the kind of request it says it is."""
+
+    text: str
+    task: str | None
+
+    def body(self) -> dict[str, Any]:
+        """The chat request, as a client sends it."""
+        wishes = {} if self.task is None else {"banditroute": {"task": self.task}}
+        return {"messages": [{"role": "user", "content": self.text}], **wishes}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Settings to build the router from, the scene its provider plays, and the prompts."""
+
+    settings: Settings
+    provider: str
+    scene: Scene
+    prompts: tuple[Prompt, ...]
+
+    @property
+    def router(self) -> RouterSettings:
+        """The router that is driven: the first."""
+        return self.settings.routers[0]
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms that the router chooses among."""
+        return tuple(arm.to_arm() for arm in self.settings.arms_of(self.router))
+
+
+def built_in(requests: int, seed: int, store: str) -> Stage:
+    """The shipped configuration's simulated arms, without real waiting, and built-in prompts."""
+    settings = parse(default_text(), {}, "the shipped config.toml")
+    provider = settings.providers[0]
+    return Stage(
+        settings.model_copy(update={"store": StoreSettings(url=store)}),
+        provider.name,
+        World(seed),
+        tuple(Prompt(text, task) for task, text in demo_prompts(requests, seed)),
+    )
+
+
+def from_data(folder: Path, requests: int, seed: int, store: str) -> Stage:
+    """A data folder's arms and prompts, in an order drawn by ``seed``.
+
+    Beyond the folder's prompts the order starts again. Raises DataError.
+    """
+    data = load_dataset(folder)
+    order = np.random.default_rng(seed).permutation(len(data.prompts))
+    rows = [int(order[at % len(order)]) for at in range(requests)]
+    settings = Settings(
+        store=StoreSettings(url=store),
+        routers=(RouterSettings(name="auto"),),
+        providers=(SimulatedProviderSettings(name="replay", kind="simulated", data=folder),),
+        arms=tuple(_arms(data)),
+        tasks=tuple(TaskSettings(name=task) for task in sorted({t for t in data.tasks if t})),
+    )
+    prompts = tuple(Prompt(data.prompts[row], data.tasks[row]) for row in rows)
+    return Stage(settings, "replay", Replay(data), prompts)
+
+
+def _arms(data: Dataset) -> Sequence[ArmSettings]:
+    """The arms with prices that explain their recorded costs."""
+    settings = []
+    for column, name in enumerate(data.arms):
+        price_in, price_out = _prices(data, column)
+        settings.append(
+            ArmSettings(
+                id=name,
+                provider="replay",
+                input_usd_per_mtok=price_in,
+                output_usd_per_mtok=price_out,
+                capabilities=("tools", "vision", "audio", "json"),
+            )
+        )
+    return settings
+
+
+def _prices(data: Dataset, column: int) -> tuple[float, float]:
+    """Dollars per million input and output tokens: least squares where tokens are known."""
+    if data.cost_usd is None:
+        return 0.0, 0.0
+    cost = data.cost_usd[:, column]
+    tokens = [_column(data.input_tokens, column), _column(data.output_tokens, column)]
+    if None not in tokens:
+        stacked = np.stack([t for t in tokens if t is not None], axis=1)
+        known = np.isfinite(cost) & np.all(np.isfinite(stacked), axis=1)
+        if known.any():
+            (price_in, price_out), _ = nnls(stacked[known] / 1e6, cost[known])
+            return float(price_in), float(price_out)
+    known = np.isfinite(cost)
+    return 0.0, float(cost[known].mean() * 1e6 / TYPICAL_TOKENS) if known.any() else 0.0
+
+
+def _column(matrix: Matrix | None, column: int) -> np.ndarray | None:
+    return None if matrix is None else matrix[:, column]

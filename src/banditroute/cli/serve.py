@@ -1,0 +1,90 @@
+"""``banditroute serve``: the router, listening."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+
+from banditroute.bootstrap import Application, build
+from banditroute.cli import logs
+from banditroute.cli.console import DEFAULT_CONFIG, ConfigOption, StoreOption, out, settings_from
+from banditroute.errors import ConfigError
+
+
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of [server] host.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of [server] port; 0 is any.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=1, help="Processes; one in this version.")] = 1,
+    store: StoreOption = None,
+) -> None:
+    """Start the router.
+
+    Reads config.toml (or the shipped example where there is none), checks it whole, opens the
+    store, and serves until it is told to stop (Ctrl-C or SIGTERM); requests that are running
+    then get [server] shutdown_grace_s to finish.
+    """
+    del workers  # one process; the option is there for scripts
+    settings = settings_from(config, store=store)
+    logs.configure(settings.logging.level, settings.logging.format)
+    server = settings.server
+    listener = listen(host or server.host, server.port if port is None else port)
+    with listener:
+        asyncio.run(run(build(settings), listener, out()))
+
+
+async def run(application: Application, listener: socket.socket, console: Console) -> None:
+    """Serve on a bound socket until told to stop. Raises StoreError if the store cannot open."""
+    await application.engine.start()  # before the server, so that what is wrong is said plainly
+    host, port = listener.getsockname()[:2]
+    greet(application, f"http://{f'[{host}]' if ':' in host else host}:{port}", console)
+    await web_server(application).serve(sockets=[listener])
+
+
+def web_server(application: Application) -> uvicorn.Server:
+    """The web server of an application; its logs are the application's."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application.http,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=round(application.settings.server.shutdown_grace_s),
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address. Raises ConfigError if that is not to be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        problem = f"cannot listen on {host} port {port}: {error.strerror}; try --port or --host"
+        raise ConfigError([problem], "[server]") from None
+    return listener
+
+
+def greet(application: Application, url: str, console: Console) -> None:
+    """Say where the router listens, and what to try first."""
+    settings, engine = application.settings, application.engine
+    console.print(f"[bold]banditroute[/] listens on [bold]{url}[/]  (API docs: {url}/docs)")
+    for name, spec in engine.routers.items():
+        arms = ", ".join(spec.roster.ids)
+        console.print(f"  router [bold]{name}[/] ({spec.rules.policy.spec}) chooses among {arms}")
+    console.print(f"  learns in {settings.store.url}\n")
+    first = next(iter(engine.routers))
+    console.print(
+        f"  curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n"
+        f'    -d \'{{"model": "{first}", "messages": [{{"role": "user", "content": "Hi!"}}]}}\'\n',
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,201 @@
+"""What ``config.toml`` may say: one frozen model per table, every key with type and bounds.
+
+A field's name is the key in the file, except where an alias says otherwise. Rules between
+tables (an arm's provider exists, names differ) are in :mod:`banditroute.config.check`.
+Numbers are strict: ``"8080"`` and ``true`` are no numbers, an integer is a fine float, and
+``inf`` and ``nan`` are refused everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+
+from banditroute.config.fields import (
+    ArmId,
+    HeaderName,
+    Price,
+    RouterName,
+    Secret,
+    Seed,
+    Share,
+    Text,
+    Word,
+    Words,
+)
+from banditroute.config.units import SECONDS, duration_s
+from banditroute.config.urls import store_url, upstream_url
+from banditroute.values import Arm
+
+Capability = Literal["tools", "vision", "audio", "json"]
+Policy = Literal["thompson", "linucb", "epsilon-greedy", "greedy", "uniform", "fixed"]
+
+_LONGEST_TTL_S = 3650 * SECONDS["d"]  # a bound keeps timestamps within every store's range
+
+
+def matches(arm_id: str, patterns: Sequence[str]) -> bool:
+    """Whether a router's ``arms`` name this arm, by its id or by a pattern such as ``gpt-*``."""
+    return any(fnmatchcase(arm_id, pattern) for pattern in patterns)
+
+
+class Table(BaseModel):
+    """A table of the file. Frozen, strict, and without unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class ServerSettings(Table):
+    """``[server]``: where to listen, and how much to take on at once."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4_194_304
+    max_concurrency: Annotated[int, Field(ge=1)] = 1000
+    shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+
+
+class StoreSettings(Table):
+    """``[store]``: where decisions and the learning log are kept, and for how long."""
+
+    url: Annotated[str, AfterValidator(store_url)] = "sqlite:///banditroute.db"
+    decision_ttl_s: Annotated[
+        float, BeforeValidator(duration_s), Field(gt=0, le=_LONGEST_TTL_S)
+    ] = Field(default=30 * SECONDS["d"], alias="decision_ttl")
+
+
+class RouterSettings(Table):
+    """``[[routers]]``: a virtual model, the arms it chooses among, and what it is after."""
+
+    name: RouterName
+    arms: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = ("*",)
+    policy: Policy = "thompson"
+    floor: Annotated[float, Field(ge=0, le=0.5)] = 0.005
+    answer_value_usd: Annotated[float, Field(gt=0)] = 0.05
+    patience_s: Annotated[float, Field(gt=0)] = 120.0
+    default_arm: str | None = None
+    seed: Seed = 0
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    linucb_alpha: Annotated[float, Field(ge=0, le=100)] = 2.0
+    epsilon: Share = 0.05
+
+
+class Simulation(Table):
+    """``simulated``: how a simulated arm behaves. ``skill`` is mean quality by task.
+
+    What is not said is left to the simulated provider.
+    """
+
+    skill: Mapping[Word, Share] | None = None
+    output_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    latency_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    failure_rate: Share | None = None
+
+
+class ArmSettings(Table):
+    """``[[arms]]``: a model at a provider, what it costs, what it can, what it may see."""
+
+    id: ArmId
+    provider: Text
+    model: Text | None = None
+    input_usd_per_mtok: Price
+    output_usd_per_mtok: Price
+    cached_input_usd_per_mtok: Price | None = None
+    context_window: Annotated[int, Field(gt=0)] | None = None
+    capabilities: Annotated[tuple[Capability, ...], Strict(False)] = ("tools", "json")
+    regions: Words = ()
+    labels: Words = ()
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    max_concurrency: Annotated[int, Field(ge=1)] | None = None
+    simulated: Simulation | None = None
+
+    def to_arm(self) -> Arm:
+        """The arm as the rest of the house knows it; ``model`` falls back to the id."""
+        return Arm(
+            id=self.id,
+            provider=self.provider,
+            model=self.model or self.id,
+            input_usd_per_mtok=self.input_usd_per_mtok,
+            output_usd_per_mtok=self.output_usd_per_mtok,
+            cached_input_usd_per_mtok=self.cached_input_usd_per_mtok,
+            context_window=self.context_window,
+            capabilities=frozenset(self.capabilities),
+            regions=frozenset(self.regions),
+            labels=frozenset(self.labels),
+            timeout_s=self.timeout_s,
+            max_concurrency=self.max_concurrency,
+            settings=self.simulated.model_dump(exclude_none=True) if self.simulated else {},
+        )
+
+
+class OpenAIProviderSettings(Table):
+    """``[[providers]]`` of kind ``openai``: any server that speaks OpenAI's chat API."""
+
+    name: Word
+    kind: Literal["openai"]
+    base_url: Annotated[str, AfterValidator(upstream_url)]
+    api_key: Secret | None = None
+    headers: Mapping[HeaderName, Secret] = Field(default_factory=dict)
+
+
+class SimulatedProviderSettings(Table):
+    """``[[providers]]`` of kind ``simulated``: no network. ``data`` replays a data folder."""
+
+    name: Word
+    kind: Literal["simulated"]
+    seed: Seed = 0
+    time_scale: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    data: Annotated[Path, Strict(False)] | None = None
+
+
+ProviderSettings: TypeAlias = OpenAIProviderSettings | SimulatedProviderSettings
+
+
+class TaskSettings(Table):
+    """``[[tasks]]``: a kind of request, and a few prompts that show it.
+
+    A task without examples is known by its name alone, when a request says it.
+    """
+
+    name: Word
+    examples: Annotated[tuple[Text, ...], Strict(False)] = ()
+
+
+class FeatureSettings(Table):
+    """``[features]``: what a policy sees of a request."""
+
+    text: Literal["hashed", "none"] = "hashed"
+    task_slots: Annotated[int, Field(ge=8, le=256)] = 32
+
+
+class LoggingSettings(Table):
+    """``[logging]``: how much is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(Table):
+    """A whole configuration that passed every check.
+
+    ``routers`` is never empty. ``providers`` holds those that at least one arm uses, in the
+    order of the file; the others need no environment variables and are left out.
+    """
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    routers: tuple[RouterSettings, ...]
+    providers: tuple[ProviderSettings, ...]
+    arms: tuple[ArmSettings, ...]
+    tasks: tuple[TaskSettings, ...] = ()
+    features: FeatureSettings = FeatureSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    def arms_of(self, router: RouterSettings) -> tuple[ArmSettings, ...]:
+        """The arms that ``router`` chooses among, in the order of the file."""
+        return tuple(arm for arm in self.arms if matches(arm.id, router.arms))

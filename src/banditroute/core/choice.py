@@ -1,0 +1,110 @@
+"""One decision, as a pure function: beliefs in, candidates and the drawn arm out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from banditroute.core.beliefs import Beliefs, Knowledge, Objective
+from banditroute.core.identity import unit_interval
+from banditroute.core.policies import Policy, policy_from
+from banditroute.core.roster import Roster
+from banditroute.core.selection import distribution, draw
+from banditroute.values import Arm, Candidate, Context, Decision, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The arm that was drawn, and every eligible arm as it was seen."""
+
+    arm_id: str
+    propensity: float
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a router chooses: its policy, exploration floor ε and random seed."""
+
+    policy: Policy
+    floor: float
+    seed: int
+
+
+def eligible(beliefs: Beliefs, excluded: Mapping[str, str]) -> Beliefs:
+    """The beliefs of the arms that are not excluded."""
+    return beliefs.take([row for row, a in enumerate(beliefs.arm_ids) if a not in excluded])
+
+
+def choose(
+    beliefs: Beliefs,
+    roster: Roster,
+    rules: Rules,
+    usual_cost_usd: float | None,
+    decision_id: str,
+) -> Choice:
+    """Draw one of K ≥ 1 eligible arms. The same arguments give the same choice, anywhere."""
+    probabilities = distribution(rules.policy, beliefs, rules.floor, usual_cost_usd)
+    row = draw(probabilities, beliefs.arm_ids, unit_interval(rules.seed, decision_id))
+    arms = {arm.id: arm for arm in roster}
+    candidates = tuple(
+        _candidate(beliefs, at, arms[arm_id], probabilities[at])
+        for at, arm_id in enumerate(beliefs.arm_ids)
+    )
+    return Choice(beliefs.arm_ids[row], float(probabilities[row]), candidates)
+
+
+def recompute(decision: Decision, knowledge: Knowledge) -> Choice:
+    """Make a logged decision again, from what its router knew at ``decision.position``.
+
+    Everything but ``knowledge`` is in the decision itself. Raises ValueError when
+    ``knowledge`` is of another position.
+    """
+    if knowledge.position != decision.position:
+        raise ValueError(
+            f"decision {decision.id} was made at position {decision.position}, "
+            f"not {knowledge.position}"
+        )
+    roster = Roster(tuple(_arm(candidate) for candidate in decision.candidates))
+    beliefs = knowledge.beliefs(
+        roster,
+        Context(decision.x, decision.input_tokens, max_output_tokens=decision.max_output_tokens),
+        Objective(decision.answer_value_usd, decision.patience_s),
+        decision.made_at_s,
+    )
+    rules = Rules(policy_from(decision.policy), decision.floor, decision.seed)
+    return choose(beliefs, roster, rules, knowledge.usage.recent_spend_usd(), decision.id)
+
+
+def probabilities_of(choice: Choice | Decision) -> Vector:
+    """(K,) the candidates' probabilities, in their order."""
+    return np.array([candidate.probability for candidate in choice.candidates])
+
+
+def _candidate(beliefs: Beliefs, row: int, arm: Arm, probability: float) -> Candidate:
+    return Candidate(
+        arm_id=arm.id,
+        probability=float(probability),
+        quality=float(beliefs.quality[row]),
+        quality_sd=float(beliefs.quality_sd[row]),
+        sampling_sd=float(beliefs.sampling_sd[row]),
+        cost_usd=float(beliefs.cost_usd[row]),
+        latency_s=float(beliefs.latency_s[row]),
+        error_rate=float(beliefs.error_rate[row]),
+        utility=float(beliefs.utility[row]),
+        input_usd_per_mtok=arm.input_usd_per_mtok,
+        output_usd_per_mtok=arm.output_usd_per_mtok,
+    )
+
+
+def _arm(candidate: Candidate) -> Arm:
+    """An arm as it was priced at the decision; nothing else of it enters the arithmetic."""
+    return Arm(
+        id=candidate.arm_id,
+        provider="",
+        model="",
+        input_usd_per_mtok=candidate.input_usd_per_mtok,
+        output_usd_per_mtok=candidate.output_usd_per_mtok,
+    )

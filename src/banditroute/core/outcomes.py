@@ -1,0 +1,64 @@
+"""What the outcome of a call is evidence of."""
+
+from __future__ import annotations
+
+import math
+
+from banditroute.errors import InvalidRequest
+from banditroute.values import Decision, Outcome, OutcomeEvidence
+
+_NUMBERS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cost_usd",
+    "latency_s",
+    "ttft_s",
+)
+
+
+def outcome_evidence(
+    decision: Decision, outcome: Outcome, *, position: int, at_s: float
+) -> OutcomeEvidence:
+    """The log entry for a call's outcome, recorded at ``at_s``. Failed calls are evidence too.
+
+    Raises InvalidRequest for a number that is negative or not finite.
+    """
+    _check(outcome)
+    return OutcomeEvidence(
+        position=position,
+        decision_id=decision.id,
+        arm_id=decision.arm_id,
+        x=decision.x,
+        at_s=at_s,
+        output_tokens=output_tokens(decision, outcome),
+        cost_usd=outcome.cost_usd,
+        latency_s=outcome.latency_s,
+        ttft_s=outcome.ttft_s,
+        error=outcome.error,
+    )
+
+
+def output_tokens(decision: Decision, outcome: Outcome) -> float | None:
+    """The output tokens of a call, or as many as would have cost what it cost.
+
+    The equivalent is (cost − input tokens · input price) / output price, at the prices in
+    force at the decision; the decision's own count of input tokens stands in for an unknown
+    one. None where neither tokens nor (cost and output price) are known.
+    """
+    if outcome.output_tokens is not None:
+        return outcome.output_tokens
+    chosen = next((c for c in decision.candidates if c.arm_id == decision.arm_id), None)
+    if outcome.cost_usd is None or chosen is None or chosen.output_usd_per_mtok <= 0.0:
+        return None
+    known = outcome.input_tokens
+    read = decision.input_tokens if known is None else known
+    output_usd_mtok = outcome.cost_usd * 1e6 - read * chosen.input_usd_per_mtok
+    return max(output_usd_mtok / chosen.output_usd_per_mtok, 0.0)
+
+
+def _check(outcome: Outcome) -> None:
+    for name in _NUMBERS:
+        value = getattr(outcome, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise InvalidRequest(f"{name} is a finite number, not below 0", param=name)

@@ -1,0 +1,53 @@
+"""From a policy's probabilities to the arm: the exploration floor, and the draw.
+
+The arm is drawn from exactly the distribution that is logged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from banditroute.core.beliefs import Beliefs
+from banditroute.core.policies import Policy
+from banditroute.values import Vector
+
+FLOOR_SPEND = 0.02  # κ: exploring an arm may cost at most this share of a usual request
+
+
+def floors(cost_usd: Vector, floor: float, usual_cost_usd: float | None) -> Vector:
+    """(K,) the least probability of each arm: min(ε/K, κ·B/(K·ĉ_k)).
+
+    ``floor`` is ε, ``usual_cost_usd`` is B: what a recent request cost; before there is one,
+    the median of ``cost_usd``. So the dearest arm, which may cost 500 times the cheapest, is
+    explored as often as it can be afforded.
+    """
+    count = len(cost_usd)
+    usual = float(np.median(cost_usd)) if usual_cost_usd is None else usual_cost_usd
+    with np.errstate(divide="ignore", invalid="ignore"):
+        affordable = np.where(cost_usd > 0.0, FLOOR_SPEND * usual / cost_usd, np.inf)
+    if usual <= 0.0:
+        affordable = np.full(count, np.inf)  # calls are free: so is exploring
+    least: Vector = np.minimum(floor, affordable) / count
+    return least
+
+
+def distribution(
+    policy: Policy, beliefs: Beliefs, floor: float, usual_cost_usd: float | None
+) -> Vector:
+    """(K,) the probabilities to draw from: π = (1 - Σf)·P + f, which sum to 1."""
+    least = floors(beliefs.cost_usd, floor, usual_cost_usd)
+    chosen = policy.probabilities(beliefs)
+    mixed = (1.0 - least.sum()) * chosen + least
+    probabilities: Vector = mixed / mixed.sum()
+    return probabilities
+
+
+def draw(probabilities: Vector, arm_ids: tuple[str, ...], u: float) -> int:
+    """The row that ``u`` in [0, 1) falls on, the arms laid side by side in order of their ids.
+
+    The order of the arms in the configuration therefore does not change what is drawn.
+    """
+    order = sorted(range(len(arm_ids)), key=arm_ids.__getitem__)
+    edges = np.cumsum(probabilities[order])
+    place = int(np.searchsorted(edges, u * edges[-1], side="right"))
+    return order[min(place, len(order) - 1)]

@@ -1,0 +1,54 @@
+"""The additive statistics of weighted linear regression, one row an arm.
+
+Kept as sums and never as an inverse, because evidence adds and subtracts in this form: any
+order of the same evidence gives the same sums up to rounding, and taking back is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from banditroute.values import Matrix, Vector
+
+
+@dataclass(slots=True)
+class RegressionSums:
+    """Sums over the evidence of K arms in d features; grown arm by arm, updated in place.
+
+    ``n`` (K,) = Σ w · ``gram`` (K, d, d) = Σ w x xᵀ · ``moment`` (K, d) = Σ w r x ·
+    ``square`` (K,) = Σ w r². (ALGORITHM: n, G, b, s.)
+    """
+
+    n: Vector
+    gram: Matrix
+    moment: Matrix
+    square: Vector
+
+    @classmethod
+    def empty(cls, dimension: int) -> RegressionSums:
+        """No arms yet."""
+        d = dimension
+        return cls(np.zeros(0), np.zeros((0, d, d)), np.zeros((0, d)), np.zeros(0))
+
+    def grow(self) -> None:
+        """Add one arm without evidence, as the last row."""
+        d = self.moment.shape[1]
+        self.n = np.append(self.n, 0.0)
+        self.gram = np.concatenate([self.gram, np.zeros((1, d, d))])
+        self.moment = np.concatenate([self.moment, np.zeros((1, d))])
+        self.square = np.append(self.square, 0.0)
+
+    def add(self, row: int, x: Vector, value: float, weight: float) -> None:
+        """Add one piece of evidence; a negative ``weight`` takes one back."""
+        self.n[row] += weight
+        self.gram[row] += weight * np.multiply.outer(x, x)  # symmetric to the bit
+        self.moment[row] += weight * value * x
+        self.square[row] += weight * value * value
+
+    def mean(self) -> Vector:
+        """The weighted mean of the values, arm by arm; NaN where there is no evidence."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means: Vector = self.moment[:, 0] / self.n
+        return means

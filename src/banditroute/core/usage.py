@@ -1,0 +1,186 @@
+"""What the log taught of each arm's output length, latency and errors.
+
+Learned from outcomes alone, without anybody's feedback, and apart from quality, so that a
+price, a patience or a limit can change per request without learning again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from banditroute.values import Matrix, OutcomeEvidence, Vector
+
+TYPICAL_OUTPUT_TOKENS = 300.0
+LENGTH_NOISE = 0.3  # variance of the log of a length around its regression
+LENGTH_PRIOR_BIAS = 0.25  # prior variance of the bias: lengths vary by e^±0.5 between arms
+LENGTH_PRIOR_OTHER = 1.0
+SMEARING_START = 1.2  # E[exp(e)] for the noise above (Duan 1983)
+SMEARING_SPAN = 100.0
+RECENT_HALF_LIFE = 50.0  # calls: latency and errors are forgotten fast
+RECENT_DECAY = 0.5 ** (1.0 / RECENT_HALF_LIFE)
+TRUST_HALF_LIFE_S = 300.0  # and fade with time, so that an arm that was slow or down is tried again
+LATENCY_PRIOR_N = 2.0
+LATENCY_PRIOR_LOG = 0.0  # one second
+LATENCY_PRIOR_VARIANCE = 0.5
+ERROR_PRIOR_N = 5.0
+SPEND_DECAY = 0.5 ** (1.0 / 200.0)  # the mean cost of recent calls, for the exploration floor
+
+NOT_THE_ARMS_FAULT = frozenset({"bad_request", "abandoned"})
+
+
+@dataclass(slots=True)
+class UsageModel:
+    """Lengths, latencies and error rates of K arms; rows are added as arms are called.
+
+    ``length_means`` (K, d) and ``length_covariances`` (K, d, d): recursive least squares of
+    log output tokens on x. The ``recent_*`` arrays (K,) are sums decayed per call.
+    ``spend`` (weight, dollars) is the decayed sum over all arms. Updated in place.
+    """
+
+    dimension: int
+    length_means: Matrix
+    length_covariances: Matrix
+    length_n: Vector
+    smearing: Vector
+    recent_latency_n: Vector
+    recent_latency_log: Vector
+    recent_latency_log2: Vector
+    recent_ttft_n: Vector
+    recent_ttft_log: Vector
+    recent_calls: Vector
+    recent_errors: Vector
+    latest_s: Vector
+    requests: Vector
+    cost_n: Vector
+    cost_usd: Vector
+    spend: Vector
+
+    @classmethod
+    def empty(cls, dimension: int) -> UsageModel:
+        """A model without arms."""
+        d = dimension
+        columns = {column.name: np.zeros(0) for column in fields(cls)[3:-1]}
+        return cls(d, np.zeros((0, d)), np.zeros((0, d, d)), **columns, spend=np.zeros(2))
+
+    def grow(self) -> None:
+        """Add an arm that was never called."""
+        mean, variance = length_prior(self.dimension)
+        for column in fields(self)[3:-1]:
+            setattr(self, column.name, np.append(getattr(self, column.name), 0.0))
+        self.smearing[-1] = SMEARING_START
+        self.length_means = np.concatenate([self.length_means, mean[None]])
+        self.length_covariances = np.concatenate([self.length_covariances, np.diag(variance)[None]])
+
+    def without_covariances(self) -> UsageModel:
+        """A copy to predict with, one unseen arm longer; it cannot learn lengths."""
+        columns = {column.name: getattr(self, column.name) for column in fields(self)[1:]}
+        columns["length_covariances"] = np.zeros((0, self.dimension, self.dimension))
+        columns["spend"] = self.spend.copy()
+        copy = UsageModel(self.dimension, **columns)
+        copy.grow()  # concatenates, and so leaves the arrays of this model alone
+        return copy
+
+    def observe(self, row: int, outcome: OutcomeEvidence) -> None:
+        """Learn from one call."""
+        self.requests[row] += 1.0
+        self._observe_error(row, outcome)
+        if outcome.error is None:
+            self._observe_latency(row, outcome)
+            if outcome.output_tokens is not None and outcome.output_tokens > 0.0:
+                self._observe_length(row, outcome.x, float(np.log(outcome.output_tokens)))
+        if outcome.cost_usd is not None:
+            self.cost_n[row] += 1.0
+            self.cost_usd[row] += outcome.cost_usd
+            self.spend *= SPEND_DECAY
+            self.spend += (1.0, outcome.cost_usd)
+
+    def _observe_error(self, row: int, outcome: OutcomeEvidence) -> None:
+        self.latest_s[row] = max(self.latest_s[row], outcome.at_s)
+        if outcome.error in NOT_THE_ARMS_FAULT:
+            return
+        self.recent_calls[row] = self.recent_calls[row] * RECENT_DECAY + 1.0
+        failed = float(outcome.error is not None)
+        self.recent_errors[row] = self.recent_errors[row] * RECENT_DECAY + failed
+
+    def _observe_length(self, row: int, x: Vector, log_tokens: float) -> None:
+        gain = self.length_covariances[row] @ x
+        spread = LENGTH_NOISE + float(x @ gain)
+        surprise = log_tokens - float(x @ self.length_means[row])
+        self.length_means[row] += gain * (surprise / spread)
+        step = gain / np.sqrt(spread)
+        self.length_covariances[row] -= np.multiply.outer(step, step)
+        span = min(self.length_n[row] + ERROR_PRIOR_N, SMEARING_SPAN)
+        self.smearing[row] += (np.exp(min(surprise, 3.0)) - self.smearing[row]) / span
+        self.length_n[row] += 1.0
+
+    def _observe_latency(self, row: int, outcome: OutcomeEvidence) -> None:
+        if outcome.latency_s is not None:
+            log = float(np.log(max(outcome.latency_s, 1e-3)))
+            self.recent_latency_n[row] = self.recent_latency_n[row] * RECENT_DECAY + 1.0
+            self.recent_latency_log[row] = self.recent_latency_log[row] * RECENT_DECAY + log
+            self.recent_latency_log2[row] = self.recent_latency_log2[row] * RECENT_DECAY + log * log
+        if outcome.ttft_s is not None:
+            log = float(np.log(max(outcome.ttft_s, 1e-3)))
+            self.recent_ttft_n[row] = self.recent_ttft_n[row] * RECENT_DECAY + 1.0
+            self.recent_ttft_log[row] = self.recent_ttft_log[row] * RECENT_DECAY + log
+
+    def output_tokens(self, x: Vector) -> Vector:
+        """(K,) expected output tokens of every arm for context x."""
+        expected: Vector = self.smearing * np.exp(np.clip(self.length_means @ x, 0.0, 14.0))
+        return expected
+
+    def latency(self) -> tuple[Vector, Vector]:
+        """(K,) mean and variance of every arm's log latency, shrunk to all arms' mean."""
+        total_n = float(np.sum(self.recent_latency_n))
+        pooled = (float(np.sum(self.recent_latency_log)) + LATENCY_PRIOR_LOG) / (total_n + 1.0)
+        n = self.recent_latency_n + LATENCY_PRIOR_N
+        mean = (self.recent_latency_log + LATENCY_PRIOR_N * pooled) / n
+        square = self.recent_latency_log2 + LATENCY_PRIOR_N * (
+            pooled * pooled + LATENCY_PRIOR_VARIANCE
+        )
+        return mean, np.maximum(square / n - mean * mean, 1e-4)
+
+    def trusted_latency_n(self, now_s: float) -> Vector:
+        """(K,) how many recent calls the latency rests on, fading with time."""
+        trusted: Vector = self.recent_latency_n * trust(now_s - self.latest_s)
+        return trusted
+
+    def ttft_s(self) -> Vector:
+        """(K,) typical seconds to the first token; NaN where no stream was seen."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            typical: Vector = np.exp(self.recent_ttft_log / self.recent_ttft_n)
+        return typical
+
+    def error_rate(self, now_s: float) -> Vector:
+        """(K,) share of recent calls that failed, fading with the time since the last call."""
+        fade = trust(now_s - self.latest_s)
+        rate: Vector = self.recent_errors * fade / (self.recent_calls * fade + ERROR_PRIOR_N)
+        return rate
+
+    def mean_cost_usd(self) -> Vector:
+        """(K,) mean dollars of every arm's calls whose cost is known; NaN where none is."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: Vector = self.cost_usd / self.cost_n
+        return mean
+
+    def recent_spend_usd(self) -> float | None:
+        """Mean dollars per recent call over all arms; None before the first."""
+        weight, dollars = self.spend
+        return float(dollars / weight) if weight > 0.0 else None
+
+
+def length_prior(dimension: int) -> tuple[Vector, Vector]:
+    """Mean (d,) and variance (d,) of the length regression of an arm never called."""
+    mean = np.zeros(dimension)
+    mean[0] = np.log(TYPICAL_OUTPUT_TOKENS)
+    variance = np.full(dimension, LENGTH_PRIOR_OTHER)
+    variance[0] = LENGTH_PRIOR_BIAS
+    return mean, variance
+
+
+def trust(age_s: Vector) -> Vector:
+    """How much of what was recent ``age_s`` seconds ago still counts, in (0, 1]."""
+    kept: Vector = 0.5 ** (np.maximum(age_s, 0.0) / TRUST_HALF_LIFE_S)
+    return kept

@@ -1,0 +1,282 @@
+"""Calls to arms: the first, and the fallbacks.
+
+A failed call leads to a new decision without the arms that failed, linked to the one before.
+A stream can fall back until its first chunk; after that the caller is told in the stream.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from banditroute.core.eligibility import FAILED, SATURATED
+from banditroute.dispatch.rewrite import (
+    ChunkRewriter,
+    has_content,
+    identity,
+    signature,
+    wants_usage,
+)
+from banditroute.engine import Engine, RouterSpec
+from banditroute.errors import NoEligibleArm, UnknownModel, UpstreamError, UpstreamFault
+from banditroute.providers.base import Completion, Provider, Usage, usage_of
+from banditroute.values import Arm, Decision, Outcome, Request
+
+logger = logging.getLogger(__name__)
+
+ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. ``upstream_s`` is the time spent waiting for arms, failed ones included."""
+
+    decision: Decision
+    body: dict[str, Any]
+    cost_usd: float | None
+    attempts: int
+    upstream_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer whose first chunk has arrived. ``chunks`` must be read to its end, or closed."""
+
+    decision: Decision
+    chunks: AsyncGenerator[dict[str, Any]]
+    attempts: int
+    upstream_s: float
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request on its way: the decision in force, and what went wrong before it."""
+
+    spec: RouterSpec
+    request: Request
+    decision: Decision
+    named: bool
+    attempts: int = 1
+    upstream_s: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arm(self) -> Arm:
+        return self.spec.roster.only(self.decision.arm_id).arms[0]
+
+
+class Dispatcher:
+    """Answers chat requests through an engine and its providers, keyed by provider name.
+
+    ``monotonic`` gives seconds for measuring how long calls take.
+    """
+
+    def __init__(
+        self, engine: Engine, providers: Mapping[str, Provider], monotonic: Callable[[], float]
+    ) -> None:
+        self.engine = engine
+        self._providers = providers
+        self._monotonic = monotonic
+        self._in_flight: Counter[str] = Counter()
+
+    async def complete(self, model: str, request: Request) -> Answer:
+        """Answer a request whole.
+
+        Raises UnknownModel, NoEligibleArm, and UpstreamError when every attempt failed or the
+        upstream refused the request itself.
+        """
+        call = self._begin(model, request)
+        while True:
+            try:
+                answer = await self._complete_once(call)
+            except UpstreamError as error:
+                self._fall_back(call, error)
+            else:
+                await self.engine.settled(answer.decision)
+                return answer
+
+    async def stream(self, model: str, request: Request) -> StreamedAnswer:
+        """Answer a request as a stream that has begun when this returns; raises as ``complete``.
+
+        The chunks carry our completion id and the arm's id; the last one the ``banditroute``
+        object. A failure midway is a last chunk ``{"error": UpstreamError}``.
+        """
+        call = self._begin(model, request)
+        while True:
+            chunks = self._stream_once(call)
+            try:
+                await anext(chunks)  # comes back when the upstream's first chunk is here
+            except UpstreamError as error:
+                self._fall_back(call, error)
+            else:
+                return StreamedAnswer(call.decision, chunks, call.attempts, call.upstream_s)
+
+    async def route(self, model: str, request: Request) -> Decision:
+        """Decide without a call: the caller makes it, and reports the outcome."""
+        decision = self._begin(model, request).decision
+        await self.engine.settled(decision)
+        return decision
+
+    async def close(self) -> None:
+        """Close every provider."""
+        for provider in self._providers.values():
+            await provider.close()
+
+    def _begin(self, model: str, request: Request) -> _Call:
+        engine = self.engine
+        if model in engine.routers:
+            spec, named = engine.routers[model], False
+            decision = engine.decide(model, request, out=self._saturated(spec))
+        else:
+            spec, named = self._router_of(model), True
+            decision = engine.decide_for_arm(model, request)
+        engine.remember(decision)
+        return _Call(spec, request, decision, named)
+
+    def _router_of(self, model: str) -> RouterSpec:
+        try:
+            return self.engine.router_of_arm(model)
+        except UnknownModel:
+            routers = ", ".join(sorted(self.engine.routers))
+            raise UnknownModel(
+                f"model {model!r} is neither a router ({routers}) nor an arm; "
+                "GET /v1/models lists both"
+            ) from None
+
+    async def _complete_once(self, call: _Call) -> Answer:
+        decision, arm = call.decision, call.arm
+        began = self._monotonic()
+        error: str | None = ABANDONED  # unless we get to know better
+        completion: Completion | None = None
+        try:
+            with self._place(arm):
+                completion = await self._providers[arm.provider].complete(arm, call.request.body)
+            error = None
+        except UpstreamError as upstream_error:
+            error = str(upstream_error.fault)
+            raise
+        finally:
+            elapsed_s = self._monotonic() - began
+            call.upstream_s += elapsed_s
+            usage = Usage() if completion is None else usage_of(completion.body)
+            if completion is not None and completion.latency_s is not None:
+                elapsed_s = completion.latency_s
+            cost = _cost_usd(arm, usage)
+            outcome = _outcome(decision, usage, cost_usd=cost, latency_s=elapsed_s, error=error)
+            self.engine.record(decision, outcome)
+        body = {**completion.body, **identity(decision), **signature(decision, cost)}
+        return Answer(decision, body, cost, call.attempts, call.upstream_s)
+
+    async def _stream_once(self, call: _Call) -> AsyncGenerator[dict[str, Any]]:
+        """Yields an empty chunk once the upstream has begun, then the rewritten chunks."""
+        decision, arm = call.decision, call.arm
+        rewriter = ChunkRewriter(decision, wants_usage=wants_usage(call.request.body))
+        began = self._monotonic()
+        ttft_s: float | None = None
+        error: str | None = ABANDONED
+        begun = False
+        try:
+            source = self._providers[arm.provider].stream(arm, call.request.body)
+            with self._place(arm):
+                async with aclosing(source):
+                    async for chunk in source:
+                        if not begun:
+                            call.upstream_s += self._monotonic() - began
+                            begun = True
+                            yield {}
+                        if ttft_s is None and has_content(chunk):
+                            ttft_s = self._monotonic() - began
+                        for ready in rewriter.feed(chunk):
+                            yield ready
+            error = None
+            await self.engine.settled(decision)
+            yield rewriter.last(signature(decision, _cost_usd(arm, rewriter.usage)))
+        except UpstreamError as upstream_error:
+            error = str(upstream_error.fault)
+            if not begun:
+                call.upstream_s += self._monotonic() - began
+                raise
+            yield {"error": upstream_error}
+        finally:
+            cost = _cost_usd(arm, rewriter.usage)
+            elapsed_s = self._monotonic() - began
+            outcome = _outcome(
+                decision,
+                rewriter.usage,
+                cost_usd=cost,
+                latency_s=elapsed_s,
+                error=error,
+                ttft_s=ttft_s,
+            )
+            self.engine.record(decision, outcome)
+
+    def _fall_back(self, call: _Call, error: UpstreamError) -> None:
+        """Decide again without the arm that failed; raise its error where that is no use."""
+        logger.warning(
+            "arm failed",
+            extra={"arm": error.arm_id, "fault": str(error.fault), "decision": call.decision.id},
+        )
+        spent = call.attempts >= call.spec.max_attempts
+        if call.named or spent or error.fault is UpstreamFault.BAD_REQUEST:
+            raise error
+        call.failed[call.decision.arm_id] = FAILED
+        out = self._saturated(call.spec) | call.failed
+        try:
+            call.decision = self.engine.decide(
+                call.spec.name, call.request, out=out, parent=call.decision
+            )
+        except NoEligibleArm:
+            raise error from None
+        call.attempts += 1
+        self.engine.remember(call.decision)
+
+    def _saturated(self, spec: RouterSpec) -> dict[str, str]:
+        """The arms that have no free place."""
+        return {
+            arm.id: SATURATED
+            for arm in spec.roster
+            if arm.max_concurrency is not None and self._in_flight[arm.id] >= arm.max_concurrency
+        }
+
+    @contextmanager
+    def _place(self, arm: Arm) -> Iterator[None]:
+        """Count one call of an arm while it runs."""
+        self._in_flight[arm.id] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[arm.id] -= 1
+
+
+def _cost_usd(arm: Arm, usage: Usage) -> float | None:
+    """What a call cost: as billed where the upstream says, else by the price list."""
+    if usage.cost_usd is not None:
+        return usage.cost_usd
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_input_tokens or 0)
+
+
+def _outcome(
+    decision: Decision,
+    usage: Usage,
+    *,
+    cost_usd: float | None,
+    latency_s: float,
+    error: str | None,
+    ttft_s: float | None = None,
+) -> Outcome:
+    return Outcome(
+        decision.id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cost_usd=cost_usd,
+        latency_s=latency_s,
+        ttft_s=ttft_s,
+        error=error,
+    )

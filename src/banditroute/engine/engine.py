@@ -1,0 +1,358 @@
+"""The engine: a request in, a decision out; feedback in, the next decision better."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import exp
+
+from banditroute.core.beliefs import Objective
+from banditroute.core.choice import Choice, Rules, choose, eligible, recompute
+from banditroute.core.context import Featurizer
+from banditroute.core.eligibility import excluded, explain
+from banditroute.core.identity import Mint, made_for
+from banditroute.core.policies import Fixed, Greedy
+from banditroute.core.posterior import FeatureGroups
+from banditroute.core.roster import Roster
+from banditroute.engine.backlog import Backlog
+from banditroute.engine.follower import Features, Follower
+from banditroute.errors import NoEligibleArm, StoreError, UnknownDecision, UnknownModel
+from banditroute.stores.base import FeedbackChange, Store
+from banditroute.values import (
+    Decision,
+    DecisionId,
+    DecisionRecord,
+    Learned,
+    Outcome,
+    Request,
+)
+
+logger = logging.getLogger(__name__)
+
+LEVEL_S = 5.0  # how long a reader waits to see what was just written
+SETTLE_S = 0.5  # how long an answer waits for its decision to be written
+EXPIRE_EVERY_S = 600.0
+SHUTDOWN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSpec:
+    """One router: its arms, how it chooses, and what it is after."""
+
+    name: str
+    roster: Roster
+    rules: Rules
+    objective: Objective
+    default_arm: str | None = None
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ArmReport:
+    """What was learned of one arm. Numbers nobody could know yet are None.
+
+    ``quality`` ± ``quality_sd`` is the mean over the feedback given; ``share`` the part of the
+    router's calls that this arm answered.
+    """
+
+    id: str
+    feedback_n: int
+    requests_n: int
+    quality: float | None
+    quality_sd: float | None
+    cost_usd: float | None
+    latency_s: float | None
+    error_rate: float
+    share: float
+
+
+class Engine:
+    """Decides at once from memory; learns through the store's log.
+
+    ``clock`` gives seconds since the epoch. Start it before use and stop it after: it follows
+    the log and writes decisions in tasks of its own.
+    """
+
+    def __init__(
+        self,
+        routers: Sequence[RouterSpec],
+        featurizer: Featurizer,
+        store: Store,
+        mint: Mint,
+        clock: Callable[[], float],
+    ) -> None:
+        self.routers = {spec.name: spec for spec in routers}
+        self.featurizer = featurizer
+        self.store = store
+        self.mint = mint
+        self._clock = clock
+        self._backlog = Backlog(store)
+        features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
+        self._followers = {name: Follower(store, name, features) for name in self.routers}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the store, read every router's log, and begin to follow it.
+
+        Raises StoreUnusable and FeatureMismatch: those need an operator. Starting an engine
+        that runs changes nothing.
+        """
+        if self._tasks:
+            return
+        await self.store.open()
+        for follower in self._followers.values():
+            await follower.start()
+        runs = [follower.run() for follower in self._followers.values()]
+        for work in [*runs, self._backlog.run(), self._expire()]:
+            self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        """Write out what is in line, save a checkpoint of every router, close the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._backlog.drain(SHUTDOWN_S)
+        for follower in self._followers.values():
+            with suppress(StoreError):
+                await follower.save()
+        await self.store.close()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store is away, so that nothing new is learned right now."""
+        return self._backlog.stuck or any(f.away for f in self._followers.values())
+
+    @property
+    def dropped(self) -> int:
+        """How many decisions and outcomes were never written."""
+        return self._backlog.dropped
+
+    def router_of_arm(self, arm_id: str) -> RouterSpec:
+        """The first router that has an arm. Raises UnknownModel if none has."""
+        for spec in self.routers.values():
+            if arm_id in spec.roster.ids:
+                return spec
+        raise UnknownModel(f"no arm is called {arm_id!r}; GET /v1/models lists all")
+
+    def decide(
+        self,
+        router: str,
+        request: Request,
+        *,
+        out: Mapping[str, str] | None = None,
+        parent: Decision | None = None,
+    ) -> Decision:
+        """Draw the arm for a request. No I/O: takes well under a millisecond.
+
+        ``out`` maps arms that cannot be used now to reason codes; ``parent`` is the decision
+        whose call failed. Raises NoEligibleArm when nothing is left.
+        """
+        spec = self.routers[router]
+        rules = self._rules(spec, explore=request.wishes.explore)
+        return self._decide(spec, spec.roster, rules, request, out=out or {}, parent=parent)
+
+    def decide_for_arm(self, arm_id: str, request: Request) -> Decision:
+        """The decision of a caller who named the arm: recorded, but nobody explored.
+
+        Raises UnknownModel, and NoEligibleArm when a wall keeps the request from that arm.
+        """
+        spec = self.router_of_arm(arm_id)
+        rules = Rules(Fixed(arm_id), floor=0.0, seed=spec.rules.seed)
+        made = self._decide(spec, spec.roster.only(arm_id), rules, request, out={}, parent=None)
+        return replace(made, explored=False)
+
+    def remember(self, decision: Decision) -> None:
+        """Put a decision in line for the store, without waiting."""
+        self._backlog.add(decision.router, decision)
+
+    def record(self, decision: Decision, outcome: Outcome) -> None:
+        """Put the outcome of a call in line for the store, without waiting."""
+        self._backlog.add(decision.router, outcome)
+
+    async def settled(self, decision: Decision) -> bool:
+        """Wait a short while until a decision is written, so that feedback will find it."""
+        return await self._backlog.settled(decision.id, SETTLE_S)
+
+    async def report(self, outcome: Outcome) -> Learned:
+        """Record the outcome of a call that the client made itself, durably.
+
+        Raises UnknownDecision, OutcomeConflict, StoreUnavailable.
+        """
+        router = self._router_of(outcome.decision_id)
+        await self._backlog.settled(outcome.decision_id, SETTLE_S)
+        return (await self.store.record(router, [outcome]))[0]
+
+    async def learn(self, changes: Sequence[FeedbackChange]) -> list[Learned]:
+        """Apply feedbacks and retractions in order, all or nothing, durably.
+
+        Raises UnknownDecision with ``param`` the index of the first unknown one, and
+        StoreUnavailable; nothing is learned then.
+        """
+        routers = [self._router_of(change.decision_id, at) for at, change in enumerate(changes)]
+        for change in changes:
+            if self._backlog.holds(change.decision_id):
+                await self._backlog.settled(change.decision_id, SETTLE_S)
+        if len(set(routers)) > 1:
+            await self._check_known(changes, routers)
+        learned: dict[int, Learned] = {}
+        for router in dict.fromkeys(routers):
+            places = [at for at, name in enumerate(routers) if name == router]
+            learned |= await self._absorb(router, changes, places)
+        return [learned[at] for at in range(len(changes))]
+
+    async def receipt(self, decision_id: DecisionId) -> DecisionRecord:
+        """A decision with its outcome and feedback. Raises UnknownDecision."""
+        router = self._router_of(decision_id)
+        await self._backlog.settled(decision_id, SETTLE_S)
+        record = await self.store.find(router, decision_id)
+        if record is None:
+            raise UnknownDecision(
+                "this decision is not known: its id is wrong, or it is older than the store's "
+                "decision_ttl"
+            )
+        return record
+
+    async def replay(self, decision_id: DecisionId) -> Choice:
+        """Make a logged decision again, from the log as it was then.
+
+        Raises UnknownDecision, and StoreError where the log no longer reaches back that far.
+        """
+        decision = (await self.receipt(decision_id)).decision
+        follower = self._followers[decision.router]
+        return recompute(decision, await follower.knowledge_at(decision.position))
+
+    async def arms(self, router: str) -> tuple[int, list[ArmReport]]:
+        """The log's position and what was learned up to it, arm by arm.
+
+        Everything acknowledged before the call is in it. Raises UnknownModel.
+        """
+        if router not in self.routers:
+            raise UnknownModel(f"no router is called {router!r}", param="router")
+        follower = self._followers[router]
+        knowledge = await follower.level(LEVEL_S)
+        usage, hyper = knowledge.usage, knowledge.hyper
+        errors = usage.error_rate(self._clock())
+        costs, (latency, spread) = usage.mean_cost_usd(), usage.latency()
+        total = max(float(usage.requests.sum()), 1.0)
+        reports = []
+        for arm in self.routers[router].roster:
+            row = knowledge.rows.get(arm.id, -1)
+            weight = float(knowledge.evidence_n[row])
+            timed = usage.recent_latency_n[row] > 0.0
+            reports.append(
+                ArmReport(
+                    id=arm.id,
+                    feedback_n=int(knowledge.taught[row]),
+                    requests_n=int(usage.requests[row]),
+                    quality=float(knowledge.quality_mean[row]) if weight > 0.0 else None,
+                    quality_sd=float((hyper.noise / weight) ** 0.5) if weight > 0.0 else None,
+                    cost_usd=float(costs[row]) if usage.cost_n[row] > 0.0 else None,
+                    latency_s=exp(latency[row] + spread[row] / 2.0) if timed else None,
+                    error_rate=float(errors[row]),
+                    share=float(usage.requests[row]) / total,
+                )
+            )
+        return knowledge.position, reports
+
+    def _rules(self, spec: RouterSpec, *, explore: bool) -> Rules:
+        if not self._followers[spec.name].loaded and spec.default_arm is not None:
+            return Rules(Fixed(spec.default_arm), floor=0.0, seed=spec.rules.seed)
+        if not explore:
+            return Rules(Greedy(), floor=0.0, seed=spec.rules.seed)
+        return spec.rules
+
+    def _decide(
+        self,
+        spec: RouterSpec,
+        roster: Roster,
+        rules: Rules,
+        request: Request,
+        *,
+        out: Mapping[str, str],
+        parent: Decision | None,
+    ) -> Decision:
+        wishes, now_s = request.wishes, self._clock()
+        knowledge = self._followers[spec.name].knowledge
+        context = self.featurizer.context(request)
+        objective = Objective(
+            wishes.answer_value_usd or spec.objective.answer_value_usd,
+            wishes.patience_s or spec.objective.patience_s,
+        )
+        beliefs = knowledge.beliefs(roster, context, objective, now_s)
+        reasons = excluded(roster, context, wishes, beliefs, out)
+        if len(reasons) == len(roster):
+            raise _nothing_left(spec.name, reasons)
+        decision_id = self.mint.decision_id(spec.name)
+        usual = knowledge.usage.recent_spend_usd()
+        choice = choose(eligible(beliefs, reasons), roster, rules, usual, decision_id)
+        return Decision(
+            id=decision_id,
+            router=spec.name,
+            arm_id=choice.arm_id,
+            propensity=choice.propensity,
+            candidates=choice.candidates,
+            excluded=reasons,
+            x=context.x,
+            fingerprint=self.featurizer.fingerprint,
+            position=knowledge.position,
+            policy=rules.policy.spec,
+            floor=rules.floor,
+            seed=rules.seed,
+            answer_value_usd=objective.answer_value_usd,
+            patience_s=objective.patience_s,
+            made_at_s=now_s,
+            input_tokens=context.input_tokens,
+            max_output_tokens=context.max_output_tokens,
+            degraded=self.degraded,
+            task=wishes.task,
+            tags=wishes.tags,
+            session_id=wishes.session_id,
+            parent_id=parent.id if parent else None,
+        )
+
+    def _router_of(self, decision_id: DecisionId, at: int | None = None) -> str:
+        for name in self.routers:
+            if made_for(decision_id, name):
+                return name
+        raise UnknownDecision(
+            "no router here made this decision; check that the id is whole and of this server",
+            param="id" if at is None else str(at),
+        )
+
+    async def _absorb(
+        self, router: str, changes: Sequence[FeedbackChange], places: list[int]
+    ) -> dict[int, Learned]:
+        try:
+            statuses = await self.store.absorb(router, [changes[at] for at in places])
+        except UnknownDecision as error:
+            if error.param is not None and error.param.isdecimal():
+                error.param = str(places[int(error.param)])
+            raise
+        return dict(zip(places, statuses, strict=True))
+
+    async def _check_known(self, changes: Sequence[FeedbackChange], routers: list[str]) -> None:
+        """Several logs cannot share one transaction: make sure before the first is touched."""
+        for at, (change, router) in enumerate(zip(changes, routers, strict=True)):
+            if await self.store.find(router, change.decision_id) is None:
+                raise UnknownDecision("this decision is not known", param=str(at))
+
+    async def _expire(self) -> None:
+        while True:
+            with suppress(StoreError):
+                count = await self.store.expire()
+                if count:
+                    logger.info("deleted expired decisions", extra={"count": count})
+            await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+def _nothing_left(router: str, reasons: Mapping[str, str]) -> NoEligibleArm:
+    shown = [f"{arm_id}: {explain(reason)}" for arm_id, reason in list(reasons.items())[:10]]
+    more = f"; and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+    return NoEligibleArm(
+        f"no arm of router {router!r} may serve this request ({'; '.join(shown)}{more})",
+        reasons=reasons,
+    )

@@ -1,0 +1,157 @@
+"""One router's knowledge, kept level with its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from banditroute.core import checkpoint
+from banditroute.core.beliefs import Knowledge
+from banditroute.core.fold import RouterState
+from banditroute.core.posterior import FeatureGroups
+from banditroute.errors import CheckpointInvalid, StoreError
+from banditroute.stores.base import Store
+from banditroute.values import Evidence
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+WAIT_S = 5.0
+PAUSE_S = 1.0
+CHECKPOINT_EVERY = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The context features a log is learned from."""
+
+    groups: FeatureGroups
+    fingerprint: str
+
+
+class Follower:
+    """Folds a router's log as it grows, and publishes what is known as ``knowledge``.
+
+    Folding runs in a thread and only in the task of :meth:`run`, so a caller who goes away
+    never leaves it half-done; the published knowledge is never changed, only replaced.
+    ``away`` is True while the store does not answer: the last knowledge then still serves.
+    ``loaded`` is False until the log was read once.
+    """
+
+    def __init__(self, store: Store, router: str, features: Features) -> None:
+        self.router = router
+        self.away = False
+        self.loaded = False
+        self._store = store
+        self._features = features
+        self._lock = asyncio.Lock()
+        self._state = RouterState.empty(features.groups)
+        self._saved = 0
+        self._advanced = asyncio.Event()
+        self.knowledge: Knowledge = self._state.knowledge()
+
+    async def start(self) -> None:
+        """Load the newest checkpoint that can be trusted, and read the log from there.
+
+        Raises FeatureMismatch when the log was learned from other features.
+        """
+        await self._store.claim(self.router, self._features.fingerprint)
+        async with self._lock:
+            self._state = await self._load(None)
+            self._saved = self._state.position
+        await self._catch_up()
+        self.loaded = True
+
+    async def level(self, timeout_s: float) -> Knowledge:
+        """What is known once everything now in the log is folded, or when the time is up."""
+        head = await self._store.head(self.router)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.knowledge.position < head:
+                    await self._advanced.wait()
+        except TimeoutError:
+            pass
+        return self.knowledge
+
+    async def _catch_up(self) -> None:
+        """Fold everything that is in the log now."""
+        async with self._lock:
+            while entries := await self._store.evidence(self.router, self._state.position, BATCH):
+                await self._fold(entries)
+                self._publish(await asyncio.to_thread(self._state.knowledge))
+            if self.knowledge.position != self._state.position:
+                self._publish(await asyncio.to_thread(self._state.knowledge))
+            self.away = False
+
+    def _publish(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the log for as long as the task lives."""
+        while True:
+            try:
+                await self._store.wait(self.router, self._state.position, WAIT_S)
+                await self._catch_up()
+                await self.save(CHECKPOINT_EVERY)
+            except StoreError as error:
+                if not self.away:
+                    logger.warning("store is away; deciding from the last state", exc_info=error)
+                self.away = True
+                await asyncio.sleep(PAUSE_S)
+
+    async def save(self, every: int = 1) -> None:
+        """Save a checkpoint if the log grew by ``every`` entries since the last."""
+        async with self._lock:
+            if self._state.position - self._saved < every:
+                return
+            saved = await asyncio.to_thread(
+                checkpoint.save, self._state, self._features.fingerprint
+            )
+            await self._store.save_checkpoint(self.router, saved)
+            self._saved = saved.position
+
+    async def knowledge_at(self, position: int) -> Knowledge:
+        """What was known at an earlier position, folded again from the log.
+
+        Raises StoreError where the log no longer reaches back that far.
+        """
+        state = await self._load(position)
+        while state.position < position:
+            limit = min(BATCH, position - state.position)
+            entries = await self._store.evidence(self.router, state.position, limit)
+            if not entries or entries[0].position != state.position + 1:
+                raise StoreError(
+                    f"the log of router {self.router!r} no longer reaches back to position "
+                    f"{position}; it is kept for [store] decision_ttl"
+                )
+            await asyncio.to_thread(state.fold, entries)
+        return state.knowledge()
+
+    async def _fold(self, entries: list[Evidence]) -> None:
+        if entries[0].position != self._state.position + 1:
+            await self._reload(entries[0].position)
+            return
+        await asyncio.to_thread(self._state.fold, entries)
+
+    async def _reload(self, log_begins: int) -> None:
+        """Go on from a checkpoint: the log was trimmed while this replica was away."""
+        state = await self._load(None)
+        if state.position + 1 < log_begins:
+            raise StoreError(
+                f"the log of router {self.router!r} begins at position {log_begins} and no "
+                "usable checkpoint leads up to it; restore the store from a backup"
+            )
+        self._state = state
+
+    async def _load(self, at: int | None) -> RouterState:
+        """The newest usable checkpoint at or before ``at``, else the empty state."""
+        while found := await self._store.load_checkpoint(self.router, at):
+            try:
+                return await asyncio.to_thread(checkpoint.load, found, self._features.groups)
+            except CheckpointInvalid as error:
+                logger.warning("refused a checkpoint; folding the log again", exc_info=error)
+                at = found.position - 1
+        return RouterState.empty(self._features.groups)

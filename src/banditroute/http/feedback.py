@@ -1,0 +1,105 @@
+"""``POST /feedback``, ``DELETE /feedback/{id}`` and ``POST /v1/outcomes``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from banditroute.core.identity import parse_decision_id
+from banditroute.errors import InvalidRequest
+from banditroute.http.bodies import FeedbackBody, OutcomeBody
+from banditroute.http.errors import BodyInvalid
+from banditroute.http.parts import Parts, PartsDep, json_body
+from banditroute.http.reading import check, read_json
+from banditroute.values import Feedback, Retraction
+
+router = APIRouter(tags=["feedback"])
+MOST_ITEMS = 1000
+Answer = dict[str, str]
+
+
+@router.post("/v1/feedback", include_in_schema=False)
+@router.post(
+    "/feedback",
+    summary="Say how good an answer was",
+    openapi_extra=json_body(FeedbackBody, many=True),
+)
+async def post_feedback(request: Request, parts: PartsDep) -> Answer | list[Answer]:
+    """Teach the router how one of its decisions turned out: one object, or a list of ≤ 1,000.
+
+    Each has an `id` (of the completion or the decision) and one of `score` (0 to 1), `thumbs`
+    (`up` or `down`) or `rating` with `scale`. One value counts per decision and `source`: the
+    same again is `unchanged`, another one replaces it (`amended`). A list is learned whole or
+    not at all. When the answer is 2xx, it is kept.
+    """
+    raw = await read_json(request)
+    if not isinstance(raw, list):
+        return (await _learn(parts, [_item(parts, raw, "")], [""]))[0]
+    if not 1 <= len(raw) <= MOST_ITEMS:
+        raise BodyInvalid(f"a list of feedback holds 1 to {MOST_ITEMS} items, not {len(raw)}")
+    places = [str(at) for at in range(len(raw))]
+    items = [_item(parts, item, at) for item, at in zip(raw, places, strict=True)]
+    return await _learn(parts, items, places)
+
+
+@router.delete("/v1/feedback/{id}", include_in_schema=False)
+@router.delete("/feedback/{id}", summary="Take a feedback back")
+async def delete_feedback(
+    id: str,  # noqa: A002 - the wire's word
+    parts: PartsDep,
+    source: Annotated[str, Query(description="Whose feedback to take back")] = "user",
+) -> Answer:
+    """Retract what one source said of a decision; the router then has never heard it."""
+    retraction = Retraction(parts.engine.mint.feedback_id(), parse_decision_id(id), source)
+    status = (await parts.engine.learn([retraction]))[0]
+    return {"id": id, "status": str(status)}
+
+
+@router.post(
+    "/v1/outcomes",
+    summary="Report what a call did that the client made itself",
+    openapi_extra=json_body(OutcomeBody),
+)
+async def post_outcome(request: Request, parts: PartsDep) -> Answer:
+    """Tokens, cost, latency or error of the call after `POST /v1/route`.
+
+    Recorded once: the same again is `unchanged`, another one a conflict.
+    """
+    body = check(OutcomeBody, await read_json(request))
+    outcome = body.to_outcome(parse_decision_id(body.id))
+    return {"id": body.id, "status": str(await parts.engine.report(outcome))}
+
+
+def _item(parts: Parts, raw: Any, at: str) -> tuple[str, Feedback]:
+    """The id as it was sent, and the feedback."""
+    body = check(FeedbackBody, raw, at)
+    try:
+        decision_id = parse_decision_id(body.id)
+    except InvalidRequest as error:
+        raise _placed(error, at) from None
+    return body.id, body.to_feedback(parts.engine.mint.feedback_id(), decision_id)
+
+
+async def _learn(
+    parts: Parts, items: list[tuple[str, Feedback]], places: list[str]
+) -> list[Answer]:
+    try:
+        statuses = await parts.engine.learn([feedback for _, feedback in items])
+    except InvalidRequest as error:
+        if error.param is not None and error.param.isdecimal():
+            at, error.param = places[int(error.param)], "id"
+            raise _placed(error, at) from None
+        raise
+    return [
+        {"id": sent, "status": str(status)}
+        for (sent, _), status in zip(items, statuses, strict=True)
+    ]
+
+
+def _placed(error: InvalidRequest, at: str) -> InvalidRequest:
+    """The error with the place of the item in the list; nothing of the list was learned."""
+    if at:
+        error.param = f"{at}.{error.param}"
+        error.args = (f"item {at}: {error}; nothing of this list was learned",)
+    return error

@@ -1,0 +1,65 @@
+"""Bodies in: bytes to JSON to a checked shape, with errors that say where and what to change.
+
+orjson is strict where the standard library is not: NaN, lone surrogates and endless nesting
+are refused at the door. What was sent is never echoed in an error, for it may be a prompt.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from banditroute.http.errors import BodyInvalid
+
+Body = TypeVar("Body", bound=BaseModel)
+_SHOWN = 5
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body as JSON. Raises BodyInvalid with line and column of the mistake."""
+    data = await request.body()
+    if not data:
+        raise BodyInvalid("the body is empty; send a JSON object", code="invalid_json")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BodyInvalid(
+            f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
+            code="invalid_json",
+        ) from None
+
+
+def check(model: type[Body], data: Any, at: str = "") -> Body:
+    """``data`` as ``model``. Raises BodyInvalid naming every field that is wrong.
+
+    ``at`` is where ``data`` stands in the body, for the errors.
+    """
+    if not isinstance(data, dict):
+        raise BodyInvalid(f"{at or 'the body'}: must be a JSON object", param=at or None)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    paths = [_path(at, problem["loc"]) for problem in problems]
+    said = [
+        f"{path}: {_say(problem)}" if path else _say(problem)
+        for path, problem in zip(paths, problems, strict=True)
+    ]
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    raise BodyInvalid("; ".join(said[:_SHOWN]) + more, param=paths[0] or None)
+
+
+def _path(at: str, where: tuple[int | str, ...]) -> str:
+    return ".".join([*([at] if at else []), *(str(step) for step in where)])
+
+
+def _say(problem: Any) -> str:
+    message: str = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return "is required"
+    if problem["type"] == "extra_forbidden":
+        return "is not known here; remove it or check its spelling"
+    return message[:1].lower() + message[1:]

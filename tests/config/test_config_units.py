@@ -1,0 +1,105 @@
+"""Durations and addresses, one value at a time."""
+
+import pytest
+
+from banditroute.config.units import duration_s
+from banditroute.config.urls import store_url, upstream_url
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        *(("90s", 90), ("15m", 900), ("24h", 86_400), ("30d", 2_592_000), ("2w", 1_209_600)),
+        *(("1.5h", 5400), (" 10 s ", 10), (45, 45), (0.5, 0.5)),
+    ],
+)
+def test_a_duration_is_read_in_seconds(written, seconds):
+    assert duration_s(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["soon", "", "30", "d", "-1d", "1d2h", "1 month", True, None])
+def test_what_is_no_duration_is_refused_with_examples(written):
+    with pytest.raises(ValueError, match='"30d"'):
+        duration_s(written)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com/v1",
+        "http://127.0.0.1:11434/v1",
+        "http://[::1]:8000",
+        "http://vllm/",
+        "https://x.openai.azure.com/openai/deployments/d/?api-version=2024-10-21",
+    ],
+)
+def test_an_upstream_may_be_anywhere_with_a_host(url):
+    assert upstream_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "169.254.1.1",
+        "169.254.169.254.",
+        "2852039166",
+        "0xa9fea9fe",
+        "169.254.43518",
+        "0251.0376.0251.0376",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+        "[fe80::1%25eth0]",
+        "[fd00:ec2::254]",
+        "metadata.google.internal",
+        "METADATA.google.internal.",
+    ],
+)
+def test_metadata_addresses_are_refused_in_every_spelling(host):
+    with pytest.raises(ValueError, match="link-local or metadata"):
+        upstream_url(f"http://{host}/v1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/v1",
+        "api.openai.com/v1",
+        "https://",
+        "",
+        "https://user:CANARY@host/v1",
+        "https://host/v1?key=CANARY",
+        "https://host/v1?a=b&access_token=CANARY",
+        "https://host/v1#CANARY",
+        "https://ho st/CANARY",
+        "https://host/\nCANARY",
+        "https://host:CANARY/v1",
+        "https://[::1/CANARY",
+    ],
+)
+def test_an_unusable_upstream_is_refused_without_repeating_it(url):
+    with pytest.raises(ValueError, match=r"must|is not a URL") as caught:
+        upstream_url(url)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///b.db", "sqlite:////var/lib/b.db"])
+def test_memory_and_sqlite_are_the_stores_of_this_version(url):
+    assert store_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://host/0", "not supported by this version"),
+        ("rediss://host/0", "not supported by this version"),
+        ("sqlite://b.db", "must name a file"),
+        ("sqlite:///", "must name a file"),
+        ("memory://x", "must be"),
+        ("postgres://h", "must be"),
+        ("", "must be"),
+    ],
+)
+def test_other_stores_are_refused(url, words):
+    with pytest.raises(ValueError, match=words):
+        store_url(url)

@@ -1,0 +1,17 @@
+"""Fixtures for stores: a clock that stands still until it is told to move."""
+
+import pytest
+
+pytest.register_assert_rewrite("contract", "store_examples")
+
+from store_examples import Clock, Examples  # noqa: E402 - after the assertions are rewritten
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def made(clock: Clock) -> Examples:
+    return Examples(clock)

@@ -1,0 +1,564 @@
+"""What every store must do. A store joins by subclassing with a ``make_store`` fixture.
+
+``make_store()`` gives a fresh, unopened store with a time to live of ``TTL_S`` on ``clock``;
+for a store that several processes share, calling it again gives another client of the same data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+from store_examples import TTL_S, Clock, Examples, opened, plain
+
+from banditroute.core.feedback import MOST_SOURCES
+from banditroute.errors import (
+    CheckpointInvalid,
+    FeatureMismatch,
+    InvalidRequest,
+    OutcomeConflict,
+    StoreError,
+    StoreUnavailable,
+    UnknownDecision,
+)
+from banditroute.stores.base import Store
+from banditroute.values import (
+    Checkpoint,
+    Feedback,
+    Learned,
+    OutcomeEvidence,
+    QualityEvidence,
+    Retraction,
+)
+
+MakeStore = Callable[[], Store]
+LEARNED, AMENDED, UNCHANGED, RETRACTED = (
+    Learned.LEARNED,
+    Learned.AMENDED,
+    Learned.UNCHANGED,
+    Learned.RETRACTED,
+)
+
+
+class _Opened:
+    @pytest.fixture
+    async def store(self, make_store: MakeStore) -> AsyncIterator[Store]:
+        async with opened(make_store()) as store:
+            yield store
+
+
+class StoreContract(_Opened):
+    """One client."""
+
+    async def test_a_decision_is_found_as_it_was_made(self, store: Store, made: Examples):
+        decision = made.decision(arms=3, parent_id="earlier", session_id="s")
+        await store.remember([decision])
+        record = await store.find("auto", decision.id)
+        assert plain(record.decision) == plain(decision)
+        assert (record.outcome, record.marks) == (None, {})
+
+    async def test_what_is_kept_is_not_what_a_caller_still_holds(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        before = plain(decision)
+        decision.x[:] = 9.0
+        decision.excluded["later"] = "edit"
+        found = (await store.find("auto", decision.id)).decision
+        assert found.x.tobytes() == before["x"]
+        assert found.excluded == {"dear": "budget"}
+
+    async def test_a_decision_is_never_changed_after_it_is_made(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision, 0.5)])
+        await store.remember([replace(decision, arm_id="arm-1")])
+        record = await store.find("auto", decision.id)
+        assert record.decision.arm_id == "arm-0"
+        assert record.marks["user"].score == 0.5
+
+    async def test_an_id_without_a_time_is_refused_and_so_is_its_whole_batch(
+        self, store: Store, made: Examples
+    ):
+        good = made.decision()
+        with pytest.raises(InvalidRequest):
+            await store.remember([good, made.decision(id="d-1")])
+        assert await store.find("auto", good.id) is None
+
+    async def test_x_that_float32_cannot_hold_is_refused(self, store: Store, made: Examples):
+        with pytest.raises(StoreError, match="float32"):
+            await store.remember([replace(made.decision(), x=made.decision().x + 1e-12)])
+
+    async def test_nothing_is_found_of_what_was_never_made(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        assert await store.find("auto", made.decision().id) is None
+        assert await store.find("auto", "nonsense") is None
+        assert await store.find("other", decision.id) is None
+
+    async def test_feedback_is_learned_once_and_logged_once(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        said = made.feedback(decision, 0.75)
+        assert await store.absorb("auto", [said]) == [LEARNED]
+        assert await store.absorb("auto", [said]) == [UNCHANGED]
+        assert await store.absorb("auto", [made.feedback(decision, 0.75)]) == [UNCHANGED]
+        [entry] = await store.evidence("auto", 0, 10)
+        assert isinstance(entry, QualityEvidence)
+        assert (entry.position, entry.decision_id, entry.arm_id) == (1, decision.id, "arm-0")
+        assert entry.x.tobytes() == decision.x.tobytes()
+        assert entry.old is None
+        assert entry.new.quality == 0.75
+        assert await store.head("auto") == 1
+
+    async def test_a_changed_score_logs_the_old_reading_and_the_new(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        changes = [made.feedback(decision, 0.25), made.feedback(decision, 0.5)]
+        assert await store.absorb("auto", changes) == [LEARNED, AMENDED]
+        first, second = await store.evidence("auto", 0, 10)
+        assert second.old == first.new
+        assert second.new.quality == 0.5
+
+    async def test_a_retraction_takes_the_reading_back(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision)])
+        assert await store.absorb("auto", [made.retraction(decision)]) == [RETRACTED]
+        assert await store.absorb("auto", [made.retraction(decision)]) == [UNCHANGED]
+        entry = (await store.evidence("auto", 1, 10))[0]
+        assert entry.new is None
+        assert await store.head("auto") == 2
+
+    async def test_an_older_word_that_arrives_later_changes_nothing(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        early, late, latest = (made.feedback(decision, score) for score in (0.1, 0.9, 0.9))
+        assert await store.absorb("auto", [late]) == [LEARNED]
+        assert await store.absorb("auto", [early]) == [UNCHANGED]
+        assert await store.absorb("auto", [latest]) == [UNCHANGED]
+        record = await store.find("auto", decision.id)
+        assert (record.marks["user"].score, record.marks["user"].id) == (0.9, latest.id)
+        assert await store.head("auto") == 1
+
+    async def test_a_word_older_than_its_retraction_stays_out(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        early, taken_back = made.feedback(decision), made.retraction(decision)
+        assert await store.absorb("auto", [taken_back]) == [UNCHANGED]
+        assert await store.absorb("auto", [early]) == [UNCHANGED]
+        assert await store.head("auto") == 0
+
+    async def test_a_new_comment_is_kept_without_being_evidence(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision)])
+        said = made.feedback(decision, comment="gut", metadata={"a": {"b": [1, None, 0.5]}})
+        assert await store.absorb("auto", [said]) == [UNCHANGED]
+        mark = (await store.find("auto", decision.id)).marks["user"]
+        assert (mark.comment, mark.metadata) == ("gut", {"a": {"b": [1, None, 0.5]}})
+        assert await store.head("auto") == 1
+
+    async def test_a_batch_with_an_unknown_decision_is_refused_whole(
+        self, store: Store, made: Examples
+    ):
+        decision, missing = made.decision(), made.decision()
+        await store.remember([decision])
+        with pytest.raises(UnknownDecision, match=missing.id) as caught:
+            await store.absorb("auto", [made.feedback(decision), made.feedback(missing)])
+        assert (caught.value.param, caught.value.expired) == ("1", False)
+        assert await store.head("auto") == 0
+        assert (await store.find("auto", decision.id)).marks == {}
+
+    @pytest.mark.parametrize(
+        "wrong", [{"score": float("nan")}, {"score": 1.1}, {"weight": 0.0}, {"weight": 2.0}]
+    )
+    async def test_a_number_that_cannot_be_learned_is_refused_with_its_batch(
+        self, store: Store, made: Examples, wrong: dict[str, float]
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        bad = replace(made.feedback(decision), **wrong)
+        with pytest.raises(InvalidRequest) as caught:
+            await store.absorb("auto", [made.feedback(decision), bad])
+        assert caught.value.param == "1"
+        assert await store.head("auto") == 0
+
+    async def test_metadata_that_cannot_be_packed_is_refused_with_its_batch(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        bad = made.feedback(decision, source="other", metadata={"a": object()})
+        with pytest.raises(InvalidRequest, match="object"):
+            await store.absorb("auto", [made.feedback(decision), bad])
+        assert await store.head("auto") == 0
+        assert (await store.find("auto", decision.id)).marks == {}
+
+    async def test_a_decision_hears_a_bounded_number_of_sources(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        crowd = [made.feedback(decision, source=f"user-{n}") for n in range(MOST_SOURCES)]
+        assert await store.absorb("auto", crowd) == [LEARNED] * MOST_SOURCES
+        with pytest.raises(InvalidRequest, match="sources"):
+            await store.absorb("auto", [made.feedback(decision, source="one more")])
+        assert await store.absorb("auto", [made.feedback(decision, 0.0, source="user-0")]) == [
+            AMENDED
+        ]
+
+    async def test_an_outcome_is_recorded_once(self, store: Store, made: Examples, clock: Clock):
+        decision = made.decision()
+        await store.remember([decision])
+        outcome = made.outcome(decision, error="timeout", ttft_s=0.5)
+        clock.advance(5)
+        assert await store.record("auto", [outcome, outcome]) == [LEARNED, UNCHANGED]
+        assert await store.record("auto", [outcome]) == [UNCHANGED]
+        [entry] = await store.evidence("auto", 0, 10)
+        assert isinstance(entry, OutcomeEvidence)
+        assert (entry.position, entry.at_s) == (1, clock())
+        assert (entry.output_tokens, entry.cost_usd) == (100, 0.00128)
+        assert (entry.latency_s, entry.ttft_s, entry.error) == (2.5, 0.5, "timeout")
+        assert (await store.find("auto", decision.id)).outcome == outcome
+
+    async def test_another_outcome_of_the_same_decision_is_refused_with_its_batch(
+        self, store: Store, made: Examples
+    ):
+        first, second = made.decision(), made.decision()
+        await store.remember([first, second])
+        await store.record("auto", [made.outcome(first)])
+        with pytest.raises(OutcomeConflict) as caught:
+            await store.record("auto", [made.outcome(second), made.outcome(first, cost_usd=1.0)])
+        assert caught.value.param == "1"
+        assert await store.head("auto") == 1
+        assert (await store.find("auto", second.id)).outcome is None
+
+    async def test_an_outcome_that_is_no_number_is_refused(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        with pytest.raises(InvalidRequest, match="cost_usd"):
+            await store.record("auto", [made.outcome(decision, cost_usd=float("inf"))])
+        assert await store.head("auto") == 0
+
+    async def test_an_outcome_of_an_unknown_decision_is_refused(self, store: Store, made: Examples):
+        with pytest.raises(UnknownDecision) as caught:
+            await store.record("auto", [made.outcome(made.decision())])
+        assert caught.value.param == "0"
+
+    async def test_outcomes_and_feedback_share_one_order(self, store: Store, made: Examples):
+        decisions = [made.decision() for _ in range(3)]
+        await store.remember(decisions)
+        for decision in decisions:
+            await store.record("auto", [made.outcome(decision)])
+            await store.absorb("auto", [made.feedback(decision)])
+        log = await store.evidence("auto", 0, 100)
+        assert [entry.position for entry in log] == [1, 2, 3, 4, 5, 6]
+        assert [type(entry) for entry in log] == [OutcomeEvidence, QualityEvidence] * 3
+
+    async def test_evidence_comes_in_slices(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision, k / 10) for k in range(10)])
+        positions = [entry.position for entry in await store.evidence("auto", 3, 4)]
+        assert positions == [4, 5, 6, 7]
+        assert await store.evidence("auto", 10, 4) == []
+
+    async def test_routers_do_not_see_each_other(self, store: Store, made: Examples):
+        ours, theirs = made.decision("auto"), made.decision("support")
+        await store.remember([ours, theirs])
+        await store.absorb("support", [made.feedback(theirs)])
+        assert (await store.head("auto"), await store.head("support")) == (0, 1)
+        assert await store.evidence("auto", 0, 10) == []
+        with pytest.raises(UnknownDecision):
+            await store.absorb("auto", [made.feedback(theirs)])
+
+    async def test_an_unknown_router_is_an_empty_one(self, store: Store):
+        assert await store.head("nobody") == 0
+        assert await store.evidence("nobody", 0, 10) == []
+        assert await store.load_checkpoint("nobody") is None
+        assert [record async for record in store.decisions("nobody")] == []
+        assert await store.absorb("nobody", []) == []
+        assert await store.record("nobody", []) == []
+        assert await store.expire() == 0
+
+    async def test_decisions_come_in_order_of_id_with_all_that_is_known(
+        self, store: Store, made: Examples
+    ):
+        decisions = [made.decision() for _ in range(5)]
+        await store.remember(decisions[::-1])
+        await store.remember([made.decision("support")])
+        await store.record("auto", [made.outcome(decisions[2])])
+        await store.absorb("auto", [made.feedback(decisions[2])])
+        records = [record async for record in store.decisions("auto", decisions[0].id)]
+        assert [r.decision.id for r in records] == [d.id for d in decisions[1:]]
+        assert records[1].outcome == made.outcome(decisions[2])
+        assert set(records[1].marks) == {"user"}
+
+    async def test_waiting_ends_with_the_next_entry(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        waiting = asyncio.create_task(store.wait("auto", 0, 60.0))
+        assert not await store.wait("auto", 0, 0.0)
+        await store.absorb("auto", [made.feedback(decision)])
+        assert await waiting
+        assert await store.wait("auto", 0, 0.0)
+        assert not await store.wait("auto", 1, 0.001)
+
+    async def test_the_first_claim_is_kept_once_there_is_evidence(
+        self, store: Store, made: Examples
+    ):
+        await store.claim("auto", "features-0")
+        await store.claim("auto", "features-1")
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision)])
+        await store.claim("auto", "features-1")
+        with pytest.raises(FeatureMismatch, match=r"another \[store\] url"):
+            await store.claim("auto", "features-2")
+        await store.claim("support", "features-2")
+
+    async def test_a_router_without_evidence_forgets_what_other_features_decided(
+        self, store: Store, made: Examples
+    ):
+        await store.claim("auto", "features-1")
+        decision = made.decision()
+        await store.remember([decision])
+        await store.save_checkpoint("auto", Checkpoint(0, "features-1", b"prior"))
+        await store.claim("auto", "features-2")
+        assert await store.find("auto", decision.id) is None
+        assert await store.load_checkpoint("auto") is None
+
+    async def test_a_decision_of_other_features_is_not_kept(self, store: Store, made: Examples):
+        await store.claim("auto", "features-2")
+        with pytest.raises(FeatureMismatch):
+            await store.remember([made.decision()])
+
+    async def test_what_was_remembered_before_the_first_claim_stays(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.claim("auto", "features-1")
+        assert await store.find("auto", decision.id) is not None
+        await store.absorb("auto", [made.feedback(decision)])
+
+    async def test_a_closed_store_says_so(self, store: Store, made: Examples):
+        await store.open()
+        await store.close()
+        await store.close()
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await store.head("auto")
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await store.remember([made.decision()])
+        await store.open()
+        assert await store.head("auto") == 0
+
+
+class RetentionContract(_Opened):
+    """Checkpoints, expiry and trimming."""
+
+    async def fill(self, store: Store, made: Examples, entries: int) -> None:
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision, (k % 2) / 2) for k in range(entries)])
+
+    async def save(self, store: Store, position: int) -> None:
+        await store.save_checkpoint("auto", Checkpoint(position, "features-1", b"%d" % position))
+
+    async def kept(self, store: Store, head: int) -> list[int]:
+        """The positions of all checkpoints kept."""
+        found = [await store.load_checkpoint("auto", at) for at in range(head + 1)]
+        return sorted({checkpoint.position for checkpoint in found if checkpoint is not None})
+
+    async def test_the_newest_checkpoint_up_to_a_position_is_loaded(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await self.fill(store, made, 9)
+        for position in (2, 5, 9):
+            await self.save(store, position)
+            clock.advance(TTL_S / 4)
+        assert await store.load_checkpoint("auto") == Checkpoint(9, "features-1", b"9")
+        assert (await store.load_checkpoint("auto", 8)).position == 5
+        assert (await store.load_checkpoint("auto", 5)).position == 5
+        assert await store.load_checkpoint("auto", 1) is None
+
+    async def test_a_checkpoint_that_is_not_newer_is_left_out(self, store: Store, made: Examples):
+        await self.fill(store, made, 9)
+        await self.save(store, 5)
+        await store.save_checkpoint("auto", Checkpoint(5, "features-1", b"another"))
+        await store.save_checkpoint("auto", Checkpoint(3, "features-1", b"older"))
+        assert await self.kept(store, 9) == [5]
+        assert (await store.load_checkpoint("auto")).payload == b"5"
+
+    async def test_a_checkpoint_ahead_of_the_log_is_refused(self, store: Store, made: Examples):
+        await self.fill(store, made, 3)
+        with pytest.raises(CheckpointInvalid, match="ends at 3"):
+            await self.save(store, 4)
+
+    async def test_checkpoints_are_thinned_between_the_first_and_the_last(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await self.fill(store, made, 33)
+        for position in range(1, 34):  # 16 to an eighth of the time to live
+            await self.save(store, position)
+            clock.advance(TTL_S / 8 / 16)
+        assert await self.kept(store, 33) == [1, 17, 33]
+
+    async def test_a_decision_is_unknown_once_its_time_is_up(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        clock.advance(TTL_S)
+        assert await store.find("auto", decision.id) is not None
+        clock.advance(0.01)
+        fresh = made.decision()
+        await store.remember([fresh])
+        assert await store.find("auto", decision.id) is None
+        assert [r.decision.id async for r in store.decisions("auto")] == [fresh.id]
+        for _ in range(2):  # the second time its row is gone
+            with pytest.raises(UnknownDecision, match="time to live") as caught:
+                await store.absorb("auto", [made.feedback(decision)])
+            assert caught.value.expired
+            with pytest.raises(UnknownDecision, match="time to live"):
+                await store.record("auto", [made.outcome(decision)])
+            await store.expire()
+        assert await store.head("auto") == 0
+
+    async def test_expiry_deletes_what_is_past_its_time_and_nothing_else(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await store.remember([made.decision(r) for r in ("auto", "support") for _ in range(700)])
+        clock.advance(TTL_S / 2)
+        young = made.decision()
+        await store.remember([young])
+        clock.advance(TTL_S / 2 + 1)
+        assert await store.expire() == 1400
+        assert await store.expire() == 0
+        clock.advance(-TTL_S)
+        assert [r.decision.id async for r in store.decisions("auto")] == [young.id]
+
+    async def test_the_log_is_never_trimmed_without_an_old_checkpoint(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await self.fill(store, made, 9)
+        clock.advance(3 * TTL_S)
+        await store.expire()
+        await self.save(store, 5)
+        clock.advance(TTL_S)
+        await store.expire()
+        assert len(await store.evidence("auto", 0, 100)) == 9
+
+    async def test_the_log_is_trimmed_up_to_the_newest_old_checkpoint(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await self.fill(store, made, 1500)
+        for position in (300, 1200, 1400):
+            await self.save(store, position)
+            clock.advance(TTL_S / 2)
+        await store.expire()
+        assert await self.kept(store, 1500) == [300, 1200, 1400]
+        clock.advance(1)
+        await store.expire()
+        assert await self.kept(store, 1500) == [1200, 1400]
+        tail = await store.evidence("auto", 0, 2000)
+        assert [entry.position for entry in tail] == list(range(1201, 1501))
+        assert [e.position for e in await store.evidence("auto", 1300, 2)] == [1301, 1302]
+        assert await store.head("auto") == 1500
+
+    async def test_positions_go_on_after_the_whole_log_is_trimmed(
+        self, store: Store, made: Examples, clock: Clock
+    ):
+        await self.fill(store, made, 4)
+        await self.save(store, 4)
+        clock.advance(TTL_S + 1)
+        await store.expire()
+        await store.expire()
+        assert await store.evidence("auto", 0, 10) == []
+        assert await store.head("auto") == 4
+        with pytest.raises(FeatureMismatch):
+            await self.claimed_otherwise(store)
+        await self.fill(store, made, 2)
+        assert [entry.position for entry in await store.evidence("auto", 0, 10)] == [5, 6]
+
+    async def claimed_otherwise(self, store: Store) -> None:
+        await store.claim("auto", "features-1")
+        await store.claim("auto", "features-2")
+
+
+class SharedStoreContract:
+    """Several clients of one store."""
+
+    async def test_what_one_client_wrote_another_reads(self, make_store: MakeStore, made: Examples):
+        decision = made.decision()
+        async with opened(make_store()) as ours, opened(make_store()) as theirs:
+            await ours.remember([decision])
+            assert await theirs.absorb("auto", [made.feedback(decision)]) == [LEARNED]
+            assert await ours.head("auto") == 1
+            assert (await ours.find("auto", decision.id)).marks["user"].score == 1.0
+
+    async def test_waiting_ends_with_another_clients_entry(
+        self, make_store: MakeStore, made: Examples
+    ):
+        decision = made.decision()
+        async with opened(make_store()) as ours, opened(make_store()) as theirs:
+            await ours.remember([decision])
+            waiting = asyncio.create_task(ours.wait("auto", 0, 60.0))
+            await theirs.absorb("auto", [made.feedback(decision)])
+            assert await waiting
+
+    async def test_what_was_written_is_there_after_reopening(
+        self, make_store: MakeStore, made: Examples
+    ):
+        decision = made.decision()
+        async with opened(make_store()) as store:
+            await store.remember([decision])
+            await store.absorb("auto", [made.feedback(decision)])
+            await store.save_checkpoint("auto", Checkpoint(1, "features-1", b"state"))
+        async with opened(make_store()) as store:
+            assert await store.head("auto") == 1
+            assert await store.load_checkpoint("auto") == Checkpoint(1, "features-1", b"state")
+
+    async def test_every_feedback_posted_twice_on_two_clients_is_learned_once(
+        self, make_store: MakeStore, made: Examples
+    ):
+        decisions = [made.decision() for _ in range(200)]
+        said = [made.feedback(decision) for decision in decisions]
+        async with opened(make_store()) as ours, opened(make_store()) as theirs:
+            await ours.remember(decisions)
+            posts = [
+                client.absorb("auto", [feedback])
+                for feedback in said
+                for client in (ours, theirs)
+                for _ in range(2)
+            ]
+            statuses = [status for [status] in await asyncio.gather(*posts)]
+            log = await theirs.evidence("auto", 0, 1000)
+        assert statuses.count(LEARNED) == 200
+        assert statuses.count(UNCHANGED) == 600
+        assert [entry.position for entry in log] == list(range(1, 201))
+        assert {entry.decision_id for entry in log} == {decision.id for decision in decisions}
+
+    async def test_amendments_from_two_clients_leave_an_unbroken_chain(
+        self, make_store: MakeStore, made: Examples
+    ):
+        decision = made.decision()
+        said: list[Feedback | Retraction] = [
+            made.retraction(decision) if k % 7 == 3 else made.feedback(decision, (k % 5) / 4)
+            for k in range(120)
+        ]
+        async with opened(make_store()) as ours, opened(make_store()) as theirs:
+            await ours.remember([decision])
+            await asyncio.gather(
+                *(client.absorb("auto", [one]) for one in said for client in (ours, theirs))
+            )
+            log = await ours.evidence("auto", 0, 1000)
+        readings = [None, *(entry.new for entry in log)]
+        assert [entry.old for entry in log] == readings[:-1]
+        assert readings[-1].quality == said[-1].score

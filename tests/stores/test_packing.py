@@ -1,0 +1,227 @@
+"""Values come back from bytes exactly as they were."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from store_examples import Clock, Examples
+
+from banditroute.errors import InvalidRequest, StoreError
+from banditroute.stores import packing
+from banditroute.stores.packing import (
+    pack_decision,
+    pack_evidence,
+    pack_marks,
+    pack_outcome,
+    unpack_decision,
+    unpack_evidence,
+    unpack_marks,
+    unpack_outcome,
+)
+from banditroute.values import (
+    Candidate,
+    Decision,
+    FeedbackKind,
+    Mark,
+    Outcome,
+    OutcomeEvidence,
+    QualityEvidence,
+    Reading,
+)
+
+texts = st.text(max_size=8)
+floats = st.floats(width=64)  # NaN, infinities and -0.0 among them
+counts = st.integers(0, 2**63)
+vectors = hnp.arrays(
+    np.float64,
+    st.integers(0, 5),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | floats | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+metadata = st.dictionaries(texts, json_values, max_size=3)
+candidates = st.builds(Candidate, arm_id=texts, **dict.fromkeys(packing._CANDIDATE, floats))
+decisions = st.builds(
+    Decision,
+    id=texts, router=texts, arm_id=texts, propensity=floats,
+    candidates=st.lists(candidates, max_size=4).map(tuple),
+    excluded=st.dictionaries(texts, texts, max_size=3),
+    x=vectors, fingerprint=texts, position=counts, policy=texts, floor=floats,
+    seed=st.integers(0, 2**64 - 1), answer_value_usd=floats, patience_s=floats, made_at_s=floats,
+    input_tokens=counts, max_output_tokens=st.none() | counts,
+    explored=st.booleans(), degraded=st.booleans(), task=st.none() | texts,
+    tags=st.lists(texts, max_size=3).map(tuple), session_id=st.none() | texts,
+    parent_id=st.none() | texts,
+)  # fmt: skip
+outcomes = st.builds(
+    Outcome,
+    decision_id=texts, input_tokens=st.none() | counts, output_tokens=st.none() | counts,
+    cached_input_tokens=st.none() | counts, cost_usd=st.none() | floats,
+    latency_s=st.none() | floats, ttft_s=st.none() | floats, error=st.none() | texts,
+)  # fmt: skip
+marks = st.dictionaries(
+    texts,
+    st.builds(
+        Mark, id=texts, score=st.none() | floats, kind=st.sampled_from(FeedbackKind),
+        weight=floats, comment=st.none() | texts, metadata=metadata,
+    ),
+    max_size=3,
+)  # fmt: skip
+readings = st.none() | st.builds(Reading, floats, floats)
+places = {"position": counts, "decision_id": texts, "arm_id": texts, "x": vectors}
+evidence = st.builds(QualityEvidence, **places, old=readings, new=readings) | st.builds(
+    OutcomeEvidence,
+    **places, at_s=floats, output_tokens=st.none() | floats, cost_usd=st.none() | floats,
+    latency_s=st.none() | floats, ttft_s=st.none() | floats, error=st.none() | texts,
+)  # fmt: skip
+
+
+def exactly(value: Any) -> Any:
+    """A value's parts, with floats as their bits: NaN equals itself and 0.0 is not -0.0."""
+    if isinstance(value, float):
+        return struct.pack("<d", value)
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if is_dataclass(value):
+        return type(value), [exactly(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, dict):
+        return [(key, exactly(inner)) for key, inner in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value), [exactly(inner) for inner in value]
+    return type(value), value
+
+
+@given(decisions)
+def test_a_decision_comes_back_exactly(value):
+    assert exactly(unpack_decision(pack_decision(value))) == exactly(value)
+
+
+@given(outcomes)
+def test_an_outcome_comes_back_exactly(value):
+    assert exactly(unpack_outcome(pack_outcome(value))) == exactly(value)
+
+
+@given(marks)
+def test_marks_come_back_exactly_and_in_order(value):
+    assert exactly(unpack_marks(pack_marks(value))) == exactly(value)
+
+
+@given(evidence)
+def test_evidence_comes_back_exactly(value):
+    assert exactly(unpack_evidence(pack_evidence(value))) == exactly(value)
+
+
+@pytest.fixture
+def decision() -> Decision:
+    return Examples(Clock()).decision()
+
+
+def test_every_field_has_its_place():
+    """A field added to a value must be given a place here, and a new VERSION."""
+    assert {*packing._DECISION, "candidates", "x"} == {field.name for field in fields(Decision)}
+    assert {*packing._CANDIDATE, "arm_id"} == {field.name for field in fields(Candidate)}
+
+
+def test_a_decision_over_ten_arms_with_ninety_features_stays_small():
+    big = Examples(Clock()).decision(arms=10, d=90)
+    assert len(pack_decision(big)) == 1391
+
+
+def test_an_unpacked_vector_cannot_be_written_to(decision):
+    with pytest.raises(ValueError, match="read-only"):
+        unpack_decision(pack_decision(decision)).x[0] = 1.0
+
+
+def test_numbers_of_numpy_and_any_mapping_are_packed_as_plain_ones(decision):
+    value = replace(
+        decision,
+        propensity=np.float64(0.25),
+        position=np.int64(3),
+        explored=np.bool_(False),
+        excluded=MappingProxyType({"a": "paused"}),
+    )
+    found = unpack_decision(pack_decision(value))
+    assert (found.propensity, found.position, found.explored) == (0.25, 3, False)
+    assert found.excluded == {"a": "paused"}
+
+
+def test_metadata_may_have_numbers_for_keys():
+    kept = {"user": Mark("1", 1.0, metadata={1: {2: 3}})}
+    assert unpack_marks(pack_marks(kept)) == kept
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 2**64, "\ud800"], ids=["object", "set", "huge", "torn"]
+)
+def test_what_has_no_packed_form_is_refused(value):
+    with pytest.raises(InvalidRequest) as caught:
+        pack_marks({"user": Mark("1", 1.0, metadata={"a": value})})
+    assert caught.value.code == "not_storable"
+
+
+def test_metadata_is_refused_or_can_be_read_back_however_deep_it_is():
+    """msgpack packs a little deeper than it unpacks."""
+    value, refused = [], 0
+    for _ in range(1100):
+        value = [value]
+        kept = {"user": Mark("1", 1.0, metadata={"a": value})}
+        try:
+            packed = pack_marks(kept)
+        except InvalidRequest:
+            refused += 1
+        else:
+            assert not refused
+            unpack_marks(packed)
+    assert 0 < refused < 200
+
+
+@pytest.mark.parametrize("number", [0.1, 1e39, np.nan, np.inf, 1e-60])
+def test_a_vector_that_float32_cannot_hold_is_refused(decision, number):
+    with pytest.raises(StoreError, match="float32"):
+        pack_decision(replace(decision, x=np.array([1.0, number])))
+
+
+def test_another_version_is_refused_by_number(decision):
+    packed = pack_decision(decision)
+    with pytest.raises(StoreError, match="version 9, and this banditroute reads version 1"):
+        unpack_decision(bytes([9]) + packed[1:])
+    with pytest.raises(StoreError, match="version nothing"):
+        unpack_decision(b"")
+
+
+def test_no_damaged_byte_goes_unnoticed(decision):
+    packed = pack_decision(decision)
+    for place in range(len(packed)):
+        damaged = bytearray(packed)
+        damaged[place] ^= 0x10
+        with pytest.raises(StoreError):
+            unpack_decision(bytes(damaged))
+
+
+def test_no_missing_tail_goes_unnoticed(decision):
+    packed = pack_decision(decision)
+    for size in range(len(packed)):
+        with pytest.raises(StoreError):
+            unpack_decision(packed[:size])
+
+
+@pytest.mark.parametrize(
+    ("unpack", "what"),
+    [(unpack_decision, "decision"), (unpack_outcome, "outcome"), (unpack_marks, "feedback"),
+     (unpack_evidence, "log entry")],
+)  # fmt: skip
+@pytest.mark.parametrize("foreign", [["a"], [1, 2, 3], [[]], {"a": 1}, None])
+def test_bytes_of_something_else_are_refused(unpack, what, foreign):
+    with pytest.raises(StoreError, match=what):
+        unpack(packing._pack(foreign))

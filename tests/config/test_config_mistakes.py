@@ -53,7 +53,7 @@ ADDED = [
     ("[logging]\nlevel = 'INFO'\n", 2, "logging.level", '"debug", "info", "warning", "error"'),
     ("[logging]\nprompts = true\n", 2, "logging.prompts", "not supported by this version"),
     ("[[tasks]]\nexamples = ['a']\n", 1, "tasks[0].name", "missing"),
-    ("[[tasks]]\nname = 'a b'\nexamples = ['a']\n", 2, "tasks[0].name", "1 to 64 letters"),
+    ("[[tasks]]\nname = ' a'\nexamples = ['a']\n", 2, "tasks[0].name", "without outer spaces"),
     ("[[tasks]]\nname = 'a'\nexamples = 'x'\n", 3, "tasks[0].examples", "must be an array"),
     ("[[tasks]]\nname = 'a'\nexamples = [\n'',\n]\n", 3, "tasks[0].examples[0]", "not be empty"),
     (

@@ -30,6 +30,10 @@ class FakeUpstream:
     async def serve(self, reader, writer):
         self._tasks.add(asyncio.current_task())
         self.connections += 1
+        with suppress(asyncio.CancelledError):  # by stop(); asyncio's streams would log it
+            await self._converse(reader, writer)
+
+    async def _converse(self, reader, writer):
         try:
             while True:
                 await self._read_request(reader)

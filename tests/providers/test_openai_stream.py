@@ -109,8 +109,15 @@ async def test_a_last_event_without_its_empty_line_counts():
 
 @pytest.mark.parametrize(
     "ending",
-    [[STREAM_END], [FIN], [0.05, RST], [*events(DONE), STREAM_END], [piece(b'data: {"cho'), FIN]],
-    ids=["clean end", "FIN", "RST", "DONE", "inside an event"],
+    [
+        [STREAM_END],
+        [FIN],
+        [0.05, RST],
+        [*events(DONE), STREAM_END],
+        [piece(b'data: {"cho'), FIN],
+        [piece(b'data: {"cho'), STREAM_END],
+    ],
+    ids=["clean end", "FIN", "RST", "DONE", "FIN inside an event", "clean end inside an event"],
 )
 async def test_a_stream_that_ends_before_finish_reason_is_interrupted(ending):
     chunks, error = await played(STREAM_HEAD, *events(delta("a")), *ending)

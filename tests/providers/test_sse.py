@@ -46,6 +46,18 @@ def test_an_event_is_given_out_as_soon_as_its_empty_line_has_come():
     assert parser.feed(b"ta: b\r\n\r\n") == [b"b"]
 
 
+def test_a_carriage_return_at_the_edge_of_a_piece_may_be_half_of_a_newline():
+    parser = EventParser(1000)
+    assert parser.feed(b"data: a\r") == []
+    assert parser.feed(b"\ndata: b\r\n\r\n") == [b"a\nb"]
+
+
+def test_a_lone_carriage_return_ends_its_line_when_more_has_come():
+    parser = EventParser(1000)
+    assert parser.feed(b"data: a\r\r") == []
+    assert parser.feed(b"x") == [b"a"]
+
+
 LINES = st.lists(
     st.sampled_from(
         [b"data: {}", b"data: \xf0\x9f\x90\x8e", b":", b"x: y", b"", b"", b"\n", b"\r", b"\r\n"]

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytest.register_assert_rewrite("contract", "store_examples")
+pytest.register_assert_rewrite(
+    "contract", "contract_retention", "contract_shared", "store_examples"
+)
 
 from store_examples import Clock, Examples  # noqa: E402 - after the assertions are rewritten
 

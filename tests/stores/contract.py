@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
-from store_examples import TTL_S, Clock, Examples, opened, plain
+from store_examples import Clock, Examples, opened, plain
 
 from banditroute.core.feedback import MOST_SOURCES
 from banditroute.errors import (
-    CheckpointInvalid,
     FeatureMismatch,
     InvalidRequest,
     OutcomeConflict,
@@ -26,11 +25,9 @@ from banditroute.errors import (
 from banditroute.stores.base import Store
 from banditroute.values import (
     Checkpoint,
-    Feedback,
     Learned,
     OutcomeEvidence,
     QualityEvidence,
-    Retraction,
 )
 
 MakeStore = Callable[[], Store]
@@ -42,14 +39,16 @@ LEARNED, AMENDED, UNCHANGED, RETRACTED = (
 )
 
 
-class _Opened:
+class Opened:
+    """A fresh, open store for each test."""
+
     @pytest.fixture
     async def store(self, make_store: MakeStore) -> AsyncIterator[Store]:
         async with opened(make_store()) as store:
             yield store
 
 
-class StoreContract(_Opened):
+class StoreContract(Opened):
     """One client."""
 
     async def test_a_decision_is_found_as_it_was_made(self, store: Store, made: Examples):
@@ -358,207 +357,3 @@ class StoreContract(_Opened):
             await store.remember([made.decision()])
         await store.open()
         assert await store.head("auto") == 0
-
-
-class RetentionContract(_Opened):
-    """Checkpoints, expiry and trimming."""
-
-    async def fill(self, store: Store, made: Examples, entries: int) -> None:
-        decision = made.decision()
-        await store.remember([decision])
-        await store.absorb("auto", [made.feedback(decision, (k % 2) / 2) for k in range(entries)])
-
-    async def save(self, store: Store, position: int) -> None:
-        await store.save_checkpoint("auto", Checkpoint(position, "features-1", b"%d" % position))
-
-    async def kept(self, store: Store, head: int) -> list[int]:
-        """The positions of all checkpoints kept."""
-        found = [await store.load_checkpoint("auto", at) for at in range(head + 1)]
-        return sorted({checkpoint.position for checkpoint in found if checkpoint is not None})
-
-    async def test_the_newest_checkpoint_up_to_a_position_is_loaded(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await self.fill(store, made, 9)
-        for position in (2, 5, 9):
-            await self.save(store, position)
-            clock.advance(TTL_S / 4)
-        assert await store.load_checkpoint("auto") == Checkpoint(9, "features-1", b"9")
-        assert (await store.load_checkpoint("auto", 8)).position == 5
-        assert (await store.load_checkpoint("auto", 5)).position == 5
-        assert await store.load_checkpoint("auto", 1) is None
-
-    async def test_a_checkpoint_that_is_not_newer_is_left_out(self, store: Store, made: Examples):
-        await self.fill(store, made, 9)
-        await self.save(store, 5)
-        await store.save_checkpoint("auto", Checkpoint(5, "features-1", b"another"))
-        await store.save_checkpoint("auto", Checkpoint(3, "features-1", b"older"))
-        assert await self.kept(store, 9) == [5]
-        assert (await store.load_checkpoint("auto")).payload == b"5"
-
-    async def test_a_checkpoint_ahead_of_the_log_is_refused(self, store: Store, made: Examples):
-        await self.fill(store, made, 3)
-        with pytest.raises(CheckpointInvalid, match="ends at 3"):
-            await self.save(store, 4)
-
-    async def test_checkpoints_are_thinned_between_the_first_and_the_last(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await self.fill(store, made, 33)
-        for position in range(1, 34):  # 16 to an eighth of the time to live
-            await self.save(store, position)
-            clock.advance(TTL_S / 8 / 16)
-        assert await self.kept(store, 33) == [1, 17, 33]
-
-    async def test_a_decision_is_unknown_once_its_time_is_up(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        decision = made.decision()
-        await store.remember([decision])
-        clock.advance(TTL_S)
-        assert await store.find("auto", decision.id) is not None
-        clock.advance(0.01)
-        fresh = made.decision()
-        await store.remember([fresh])
-        assert await store.find("auto", decision.id) is None
-        assert [r.decision.id async for r in store.decisions("auto")] == [fresh.id]
-        for _ in range(2):  # the second time its row is gone
-            with pytest.raises(UnknownDecision, match="time to live") as caught:
-                await store.absorb("auto", [made.feedback(decision)])
-            assert caught.value.expired
-            with pytest.raises(UnknownDecision, match="time to live"):
-                await store.record("auto", [made.outcome(decision)])
-            await store.expire()
-        assert await store.head("auto") == 0
-
-    async def test_expiry_deletes_what_is_past_its_time_and_nothing_else(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await store.remember([made.decision(r) for r in ("auto", "support") for _ in range(700)])
-        clock.advance(TTL_S / 2)
-        young = made.decision()
-        await store.remember([young])
-        clock.advance(TTL_S / 2 + 1)
-        assert await store.expire() == 1400
-        assert await store.expire() == 0
-        clock.advance(-TTL_S)
-        assert [r.decision.id async for r in store.decisions("auto")] == [young.id]
-
-    async def test_the_log_is_never_trimmed_without_an_old_checkpoint(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await self.fill(store, made, 9)
-        clock.advance(3 * TTL_S)
-        await store.expire()
-        await self.save(store, 5)
-        clock.advance(TTL_S)
-        await store.expire()
-        assert len(await store.evidence("auto", 0, 100)) == 9
-
-    async def test_the_log_is_trimmed_up_to_the_newest_old_checkpoint(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await self.fill(store, made, 1500)
-        for position in (300, 1200, 1400):
-            await self.save(store, position)
-            clock.advance(TTL_S / 2)
-        await store.expire()
-        assert await self.kept(store, 1500) == [300, 1200, 1400]
-        clock.advance(1)
-        await store.expire()
-        assert await self.kept(store, 1500) == [1200, 1400]
-        tail = await store.evidence("auto", 0, 2000)
-        assert [entry.position for entry in tail] == list(range(1201, 1501))
-        assert [e.position for e in await store.evidence("auto", 1300, 2)] == [1301, 1302]
-        assert await store.head("auto") == 1500
-
-    async def test_positions_go_on_after_the_whole_log_is_trimmed(
-        self, store: Store, made: Examples, clock: Clock
-    ):
-        await self.fill(store, made, 4)
-        await self.save(store, 4)
-        clock.advance(TTL_S + 1)
-        await store.expire()
-        await store.expire()
-        assert await store.evidence("auto", 0, 10) == []
-        assert await store.head("auto") == 4
-        with pytest.raises(FeatureMismatch):
-            await self.claimed_otherwise(store)
-        await self.fill(store, made, 2)
-        assert [entry.position for entry in await store.evidence("auto", 0, 10)] == [5, 6]
-
-    async def claimed_otherwise(self, store: Store) -> None:
-        await store.claim("auto", "features-1")
-        await store.claim("auto", "features-2")
-
-
-class SharedStoreContract:
-    """Several clients of one store."""
-
-    async def test_what_one_client_wrote_another_reads(self, make_store: MakeStore, made: Examples):
-        decision = made.decision()
-        async with opened(make_store()) as ours, opened(make_store()) as theirs:
-            await ours.remember([decision])
-            assert await theirs.absorb("auto", [made.feedback(decision)]) == [LEARNED]
-            assert await ours.head("auto") == 1
-            assert (await ours.find("auto", decision.id)).marks["user"].score == 1.0
-
-    async def test_waiting_ends_with_another_clients_entry(
-        self, make_store: MakeStore, made: Examples
-    ):
-        decision = made.decision()
-        async with opened(make_store()) as ours, opened(make_store()) as theirs:
-            await ours.remember([decision])
-            waiting = asyncio.create_task(ours.wait("auto", 0, 60.0))
-            await theirs.absorb("auto", [made.feedback(decision)])
-            assert await waiting
-
-    async def test_what_was_written_is_there_after_reopening(
-        self, make_store: MakeStore, made: Examples
-    ):
-        decision = made.decision()
-        async with opened(make_store()) as store:
-            await store.remember([decision])
-            await store.absorb("auto", [made.feedback(decision)])
-            await store.save_checkpoint("auto", Checkpoint(1, "features-1", b"state"))
-        async with opened(make_store()) as store:
-            assert await store.head("auto") == 1
-            assert await store.load_checkpoint("auto") == Checkpoint(1, "features-1", b"state")
-
-    async def test_every_feedback_posted_twice_on_two_clients_is_learned_once(
-        self, make_store: MakeStore, made: Examples
-    ):
-        decisions = [made.decision() for _ in range(200)]
-        said = [made.feedback(decision) for decision in decisions]
-        async with opened(make_store()) as ours, opened(make_store()) as theirs:
-            await ours.remember(decisions)
-            posts = [
-                client.absorb("auto", [feedback])
-                for feedback in said
-                for client in (ours, theirs)
-                for _ in range(2)
-            ]
-            statuses = [status for [status] in await asyncio.gather(*posts)]
-            log = await theirs.evidence("auto", 0, 1000)
-        assert statuses.count(LEARNED) == 200
-        assert statuses.count(UNCHANGED) == 600
-        assert [entry.position for entry in log] == list(range(1, 201))
-        assert {entry.decision_id for entry in log} == {decision.id for decision in decisions}
-
-    async def test_amendments_from_two_clients_leave_an_unbroken_chain(
-        self, make_store: MakeStore, made: Examples
-    ):
-        decision = made.decision()
-        said: list[Feedback | Retraction] = [
-            made.retraction(decision) if k % 7 == 3 else made.feedback(decision, (k % 5) / 4)
-            for k in range(120)
-        ]
-        async with opened(make_store()) as ours, opened(make_store()) as theirs:
-            await ours.remember([decision])
-            await asyncio.gather(
-                *(client.absorb("auto", [one]) for one in said for client in (ours, theirs))
-            )
-            log = await ours.evidence("auto", 0, 1000)
-        readings = [None, *(entry.new for entry in log)]
-        assert [entry.old for entry in log] == readings[:-1]
-        assert readings[-1].quality == said[-1].score

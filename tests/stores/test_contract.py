@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from contract import MakeStore, RetentionContract, SharedStoreContract, StoreContract
+from contract import MakeStore, StoreContract
+from contract_retention import RetentionContract
+from contract_shared import SharedStoreContract
 from store_examples import TTL_S, Clock
 
 from banditroute.stores import MemoryStore, SQLiteStore

@@ -288,6 +288,30 @@ async def test_repeating_what_is_known_writes_nothing(
     assert path.with_name("store.db-wal").read_bytes() == before
 
 
+async def test_a_batch_without_items_writes_nothing_at_all(store: SQLiteStore):
+    assert await store.absorb("nobody", []) == []
+    assert await store.record("nobody", []) == []
+    count = await store._read(lambda db: db.execute("SELECT count(*) FROM routers").fetchone()[0])
+    assert count == 0
+
+
+async def test_waiting_ends_with_an_own_entry_without_polling(path, clock, made):
+    decision = made.decision()
+    async with opened(SQLiteStore(path, decision_ttl_s=TTL_S, clock=clock, poll_s=3600.0)) as store:
+        await store.remember([decision])
+        for position, write in enumerate(
+            [
+                lambda: store.record("auto", [made.outcome(decision)]),
+                lambda: store.absorb("auto", [made.feedback(decision)]),
+            ]
+        ):
+            waiting = asyncio.create_task(store.wait("auto", position, 3600.0))
+            await store.head("auto")  # by now it has looked once, and waits
+            await write()
+            async with asyncio.timeout(60):
+                assert await waiting
+
+
 async def test_closing_leaves_no_thread_and_no_side_file(make_store, path, made):
     threads = set(threading.enumerate())
     store = make_store(path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
 import typer
 
 from banditroute import __version__
@@ -50,12 +49,9 @@ def _root(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
-        code = cli(list(arguments), prog_name="banditroute", standalone_mode=False)
-    except click.exceptions.Abort:
-        return FAILED
-    except click.ClickException as error:
-        error.show()
-        return UNUSABLE
+        cli(list(arguments), prog_name="banditroute")
+    except SystemExit as stop:  # how typer ends: 0, or 2 for arguments it could not take
+        return stop.code if isinstance(stop.code, int) else FAILED
     except StoreUnavailable as error:
         complain(str(error))
         return FAILED
@@ -65,6 +61,4 @@ def run(arguments: Sequence[str]) -> int:
     except BanditrouteError as error:
         complain(str(error))
         return FAILED
-    except KeyboardInterrupt:
-        return FAILED
-    return code if isinstance(code, int) else OK
+    return OK

@@ -6,7 +6,10 @@ import json
 import logging
 from typing import Literal
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName"),
+    "color_message",  # uvicorn's, for terminals
+}
 
 
 class Fields(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from banditroute.bootstrap import Application, build
 from banditroute.cli import logs
 from banditroute.cli.console import DEFAULT_CONFIG, ConfigOption, StoreOption, out, settings_from
 from banditroute.errors import ConfigError
+
+BACKLOG = 2048
 
 
 def serve(
@@ -45,6 +48,9 @@ async def run(application: Application, listener: socket.socket, console: Consol
     await application.engine.start()  # before the server, so that what is wrong is said plainly
     host, port = listener.getsockname()[:2]
     greet(application, f"http://{f'[{host}]' if ':' in host else host}:{port}", console)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # The server stops on these by itself, and raises them again when it has: that is fine.
+        signal.signal(stop, lambda *_: None)
     await web_server(application).serve(sockets=[listener])
 
 
@@ -67,6 +73,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)  # who connects from now on waits for the server to start
     except OSError as error:
         problem = f"cannot listen on {host} port {port}: {error.strerror}; try --port or --host"
         raise ConfigError([problem], "[server]") from None
@@ -76,10 +83,15 @@ def listen(host: str, port: int) -> socket.socket:
 def greet(application: Application, url: str, console: Console) -> None:
     """Say where the router listens, and what to try first."""
     settings, engine = application.settings, application.engine
-    console.print(f"[bold]banditroute[/] listens on [bold]{url}[/]  (API docs: {url}/docs)")
+    console.print(
+        f"[bold]banditroute[/] listens on [bold]{url}[/]  (API docs: {url}/docs)", soft_wrap=True
+    )
     for name, spec in engine.routers.items():
         arms = ", ".join(spec.roster.ids)
-        console.print(f"  router [bold]{name}[/] ({spec.rules.policy.spec}) chooses among {arms}")
+        console.print(
+            f"  router [bold]{name}[/] ({spec.rules.policy.spec}) chooses among {arms}",
+            soft_wrap=True,
+        )
     console.print(f"  learns in {settings.store.url}\n")
     first = next(iter(engine.routers))
     console.print(

@@ -41,6 +41,12 @@ Word = Annotated[
         "1 to 64 letters, digits and . _ -, the first a letter or digit",
     ),
 ]
+TaskName = Annotated[
+    str,
+    _spelled(
+        r"[^\s\W](?:[^\n\r\t]{0,198}\S)?", "1 to 200 characters on one line, without outer spaces"
+    ),
+]
 HeaderName = Annotated[
     str, _spelled(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "named as HTTP headers are: letters, digits, -")
 ]

@@ -23,6 +23,7 @@ from banditroute.config.fields import (
     Secret,
     Seed,
     Share,
+    TaskName,
     Text,
     Word,
     Words,
@@ -162,7 +163,7 @@ class TaskSettings(Table):
     A task without examples is known by its name alone, when a request says it.
     """
 
-    name: Word
+    name: TaskName
     examples: Annotated[tuple[Text, ...], Strict(False)] = ()
 
 

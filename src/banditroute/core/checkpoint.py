@@ -21,7 +21,15 @@ from banditroute.errors import CheckpointInvalid
 from banditroute.values import Checkpoint, Matrix, Vector
 
 SCHEMA = 1
+ROUNDING = 1e-6  # what taking evidence back may leave below zero
 _USAGE_COLUMNS = tuple(column.name for column in fields(UsageModel)[3:])
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    msgpack.exceptions.UnpackException,
+)
 
 
 def save(state: RouterState, fingerprint: str) -> Checkpoint:
@@ -58,8 +66,8 @@ def save(state: RouterState, fingerprint: str) -> Checkpoint:
 def load(checkpoint: Checkpoint, groups: FeatureGroups) -> RouterState:
     """The state that was saved. Raises CheckpointInvalid for one that cannot be trusted.
 
-    Checked: schema, feature groups, position, shapes, every number finite, every covariance
-    positive definite, every sum of squares non-negative.
+    Checked: schema, feature groups, position, distinct arms, shapes, every number finite, every
+    covariance positive definite, every sum of weights or squares non-negative up to rounding.
     """
     try:
         content = msgpack.unpackb(checkpoint.payload)
@@ -67,7 +75,7 @@ def load(checkpoint: Checkpoint, groups: FeatureGroups) -> RouterState:
         state = _state(content, groups)
     except CheckpointInvalid:
         raise
-    except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
+    except _UNREADABLE as error:
         raise CheckpointInvalid(f"the checkpoint cannot be read: {error!r}") from error
     _check_numbers(state)
     return state
@@ -80,6 +88,8 @@ def _check_header(content: Any, checkpoint: Checkpoint, groups: FeatureGroups) -
         )
     if tuple(content["groups"]) != groups.names:
         raise CheckpointInvalid("the checkpoint belongs to other context features")
+    if len(set(content["arms"])) != len(content["arms"]):
+        raise CheckpointInvalid("the checkpoint holds an arm twice")
     if content["position"] != checkpoint.position:
         raise CheckpointInvalid("the checkpoint's position is not the one it is filed under")
 
@@ -133,13 +143,16 @@ def _check_numbers(state: RouterState) -> None:
     columns = [getattr(usage, name) for name in _USAGE_COLUMNS]
     sums = quality.sums
     arrays = [sums.n, sums.gram, sums.moment, sums.square, quality.means, usage.length_means]
+    spreads = [quality.covariances, usage.length_covariances]
     hyper = [quality.hyper.pooled, quality.hyper.scales, np.array(quality.hyper.noise)]
-    if not all(np.all(np.isfinite(array)) for array in [*arrays, *columns, *hyper]):
+    if not all(np.all(np.isfinite(array)) for array in [*arrays, *spreads, *columns, *hyper]):
         raise CheckpointInvalid("the checkpoint holds numbers that are not finite")
+    if np.any(sums.n < -ROUNDING) or np.any(sums.square < -ROUNDING):
+        raise CheckpointInvalid("the checkpoint holds a negative sum of weights or squares")
     if np.any(quality.hyper.scales <= 0.0) or quality.hyper.noise <= 0.0:
         raise CheckpointInvalid("the checkpoint holds a variance that is not positive")
     try:
-        for covariances in (quality.covariances, usage.length_covariances):
+        for covariances in spreads:
             np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError as error:
         raise CheckpointInvalid("the checkpoint holds a matrix that is no covariance") from error

@@ -56,8 +56,8 @@ def excluded(
     reasons: dict[str, str] = {}
     for row, arm in enumerate(roster):
         reason = (
-            out.get(arm.id)
-            or _barred(arm, wishes)
+            _barred(arm, wishes)
+            or out.get(arm.id)
             or _incapable(arm, context)
             or _too_dear(beliefs.cost_usd[row], wishes.max_cost_usd)
             or (OVER_MAX_LATENCY if late[row] else None)

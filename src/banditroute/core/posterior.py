@@ -109,8 +109,9 @@ def pooled_mean(
 ) -> Vector:
     """θ₀ given every arm's evidence, the δ_k integrated out.
 
-    H = L₀⁻¹ + Σ_k (L⁻¹ − L⁻¹ V_k L⁻¹), and the term equals A_k − A_k V_k A_k; θ₀ = H⁻¹ h with
-    h = L₀⁻¹ m₀ e₁ + Σ_k L⁻¹ V_k b_k/σ². Arms without evidence add nothing to either.
+    H = L₀⁻¹ + Σ_k (L⁻¹ − L⁻¹ V_k L⁻¹); θ₀ = H⁻¹ h with h = L₀⁻¹ m₀ e₁ + Σ_k L⁻¹ V_k b_k/σ².
+    The term equals A_k − A_k V_k A_k, but stays below L⁻¹ where A_k is huge and would cancel.
+    Arms without evidence add nothing to either.
     """
     spread = np.full(groups.dimension, POOLED_SD_OTHER**2)
     spread[0] = POOLED_SD_BIAS**2
@@ -119,8 +120,7 @@ def pooled_mean(
     target = np.zeros(groups.dimension)
     target[0] = POOLED_MEAN / spread[0]
     for row in range(len(sums.n)):
-        precision = sums.gram[row] / hyper.noise
-        information += precision - precision @ covariances[row] @ precision
+        information += np.diag(shrink) - shrink[:, None] * covariances[row] * shrink
         target += shrink * (covariances[row] @ sums.moment[row]) / hyper.noise
     information = (information + information.T) / 2.0
     pooled: Vector = cho_solve(cho_factor(information, lower=True), target)

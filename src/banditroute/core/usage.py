@@ -97,9 +97,9 @@ class UsageModel:
             self.spend += (1.0, outcome.cost_usd)
 
     def _observe_error(self, row: int, outcome: OutcomeEvidence) -> None:
-        self.latest_s[row] = max(self.latest_s[row], outcome.at_s)
         if outcome.error in NOT_THE_ARMS_FAULT:
             return
+        self.latest_s[row] = max(self.latest_s[row], outcome.at_s)
         self.recent_calls[row] = self.recent_calls[row] * RECENT_DECAY + 1.0
         failed = float(outcome.error is not None)
         self.recent_errors[row] = self.recent_errors[row] * RECENT_DECAY + failed

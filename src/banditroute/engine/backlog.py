@@ -44,7 +44,7 @@ class Backlog:
         self._store = store
         self._limit = limit
         self._items: deque[_Item] = deque()
-        self._latest: dict[DecisionId, asyncio.Future[None]] = {}
+        self._waiting: dict[DecisionId, list[asyncio.Future[None]]] = {}
         self._wake = asyncio.Event()
         self.dropped = 0
         self.stuck = False
@@ -59,20 +59,26 @@ class Backlog:
             return
         item = _Item(router, entry, asyncio.get_running_loop().create_future())
         self._items.append(item)
-        self._latest[item.decision_id] = item.written
+        self._waiting.setdefault(item.decision_id, []).append(item.written)
         self._wake.set()
 
-    async def settled(self, decision_id: DecisionId, timeout_s: float) -> bool:
-        """Wait until all that is in line of a decision is written: False when time is up."""
-        written = self._latest.get(decision_id)
-        if written is None:
+    async def settled(
+        self, decision_id: DecisionId, timeout_s: float, *, whole: bool = True
+    ) -> bool:
+        """Wait until all that is in line of a decision is written: False when time is up.
+
+        Not ``whole``: only the first of it, which is the decision itself.
+        """
+        waiting = self._waiting.get(decision_id)
+        if not waiting:
             return True
+        written = waiting[-1] if whole else waiting[0]
         done, _ = await asyncio.wait({written}, timeout=timeout_s)
         return bool(done)
 
     def holds(self, decision_id: DecisionId) -> bool:
         """Whether anything of a decision is still in line."""
-        return decision_id in self._latest
+        return decision_id in self._waiting
 
     async def run(self) -> None:
         """Write out what is in line, for as long as the task lives."""
@@ -89,7 +95,7 @@ class Backlog:
         """Write one batch. False when the store refused; the batch then stays in line."""
         batch = [self._items[place] for place in range(min(BATCH, len(self._items)))]
         try:
-            await self._write(batch)
+            refused = await self._write(batch)
         except StoreError as error:
             if not self.stuck:
                 logger.warning("store refuses writes; holding them back", exc_info=error)
@@ -99,6 +105,8 @@ class Backlog:
         for item in batch:
             self._items.popleft()
             self._finish(item)
+        for why, router in refused:  # only now: a batch that is tried again is judged again
+            self._drop(why, router)
         if not self._items:
             self._wake.clear()
         return True
@@ -113,9 +121,11 @@ class Backlog:
             pass
         for item in self._items:
             self._drop("shutting down", item.router)
+            self._finish(item)
         self._items.clear()
 
-    async def _write(self, batch: list[_Item]) -> None:
+    async def _write(self, batch: list[_Item]) -> list[tuple[str, str]]:
+        """Write a batch. Returns why, and for which router, an outcome can never be written."""
         await self._store.remember(
             [item.entry for item in batch if isinstance(item.entry, Decision)]
         )
@@ -123,24 +133,36 @@ class Backlog:
             (item for item in batch if isinstance(item.entry, Outcome)),
             key=lambda item: item.router,
         )
+        refused: list[tuple[str, str]] = []
         for router, items in groupby(outcomes, key=lambda item: item.router):
-            await self._record(router, [i.entry for i in items if isinstance(i.entry, Outcome)])
+            entries = [item.entry for item in items if isinstance(item.entry, Outcome)]
+            refused += [(why, router) for why in await self._record(router, entries)]
+        return refused
 
-    async def _record(self, router: str, outcomes: list[Outcome]) -> None:
+    async def _record(self, router: str, outcomes: list[Outcome]) -> list[str]:
         try:
             await self._store.record(router, outcomes)
         except InvalidRequest:
-            for outcome in outcomes:  # all or nothing refused the batch: find the odd one out
-                try:
-                    await self._store.record(router, [outcome])
-                except InvalidRequest as error:
-                    self._drop(str(error), router)
+            return await self._record_singly(router, outcomes)
+        return []
+
+    async def _record_singly(self, router: str, outcomes: list[Outcome]) -> list[str]:
+        """Keep the good ones of a batch that was refused whole; returns why the others are not."""
+        reasons = []
+        for outcome in outcomes:
+            try:
+                await self._store.record(router, [outcome])
+            except InvalidRequest as error:
+                reasons.append(str(error))
+        return reasons
 
     def _finish(self, item: _Item) -> None:
         if not item.written.done():
             item.written.set_result(None)
-        if self._latest.get(item.decision_id) is item.written:
-            del self._latest[item.decision_id]
+        waiting = self._waiting[item.decision_id]
+        waiting.remove(item.written)
+        if not waiting:
+            del self._waiting[item.decision_id]
 
     def _drop(self, why: str, router: str) -> None:
         self.dropped += 1

@@ -175,7 +175,7 @@ class Engine:
 
     async def settled(self, decision: Decision) -> bool:
         """Wait a short while until a decision is written, so that feedback will find it."""
-        return await self._backlog.settled(decision.id, SETTLE_S)
+        return await self._backlog.settled(decision.id, SETTLE_S, whole=False)
 
     async def report(self, outcome: Outcome) -> Learned:
         """Record the outcome of a call that the client made itself, durably.

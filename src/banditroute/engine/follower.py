@@ -77,12 +77,20 @@ class Follower:
     async def _catch_up(self) -> None:
         """Fold everything that is in the log now."""
         async with self._lock:
-            while entries := await self._store.evidence(self.router, self._state.position, BATCH):
+            while entries := await self._next():
                 await self._fold(entries)
                 self._publish(await asyncio.to_thread(self._state.knowledge))
             if self.knowledge.position != self._state.position:
                 self._publish(await asyncio.to_thread(self._state.knowledge))
             self.away = False
+
+    async def _next(self) -> list[Evidence]:
+        """The entries after those that are folded; none at the end of the log."""
+        head = await self._store.head(self.router)  # first: what is appended since is not missing
+        entries = await self._store.evidence(self.router, self._state.position, BATCH)
+        if not entries and self._state.position < head:  # the log was trimmed to its very end
+            await self._reload(head + 1)
+        return entries
 
     def _publish(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -134,7 +142,12 @@ class Follower:
         if entries[0].position != self._state.position + 1:
             await self._reload(entries[0].position)
             return
-        await asyncio.to_thread(self._state.fold, entries)
+        folding = asyncio.ensure_future(asyncio.to_thread(self._state.fold, entries))
+        try:
+            await asyncio.shield(folding)
+        except asyncio.CancelledError:
+            await asyncio.wait({folding})  # a thread goes on: nobody may save what is half-done
+            raise
 
     async def _reload(self, log_begins: int) -> None:
         """Go on from a checkpoint: the log was trimmed while this replica was away."""

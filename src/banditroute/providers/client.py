@@ -68,7 +68,7 @@ def open_client(
         headers=headers,
         transport=transport or AiohttpTransport(verify=ssl_context, client=session),
         timeout=httpx.Timeout(None, connect=CONNECT_S),
-        trust_env=True,
+        trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )

@@ -72,9 +72,9 @@ def _trim(db: sqlite3.Connection, number: int, before_s: float, limit: int) -> i
         return 0
     db.execute("DELETE FROM checkpoints WHERE router = ? AND position < ?", (number, position))
     return db.execute(
-        "DELETE FROM log WHERE router = ?1 AND position <= ?2 AND position IN"
-        " (SELECT position FROM log WHERE router = ?1 ORDER BY position LIMIT ?3)",
-        (number, position, limit),
+        "DELETE FROM log WHERE router = ? AND position IN (SELECT position FROM log"
+        " WHERE router = ? AND position <= ? ORDER BY position LIMIT ?)",
+        (number, number, position, limit),
     ).rowcount
 
 

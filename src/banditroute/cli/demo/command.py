@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -62,7 +61,7 @@ def demo(
         tally = asyncio.run(_play(stage, port, seed))
     console = out()
     console.print(screen.result(tally))
-    console.print(screen.headline(tally))
+    console.print(screen.headline(tally), soft_wrap=True)
     if json_file is not None:
         json_file.write_text(json.dumps(tally.summary(), indent=2) + "\n")
     if picture is not None:
@@ -83,10 +82,11 @@ async def _play(stage: Stage, port: int, seed: int) -> Tally:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         note(f"serving on {url}")
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        with Live(screen.Screen(tally, len(stage.prompts)), console=out(), transient=True):
-            await drive(url, stage.router.name, stage.prompts, tally)
-        server.should_exit = True
-        with suppress(asyncio.CancelledError):
+        try:
+            with Live(screen.Screen(tally, len(stage.prompts)), console=out(), transient=True):
+                await drive(url, stage.router.name, stage.prompts, tally)
+        finally:
+            server.should_exit = True
             await serving
     return tally
 

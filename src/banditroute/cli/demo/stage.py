@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,10 @@ from banditroute.providers.prompts import demo_prompts
 from banditroute.providers.replay import Replay
 from banditroute.providers.scene import Scene
 from banditroute.providers.world import World
-from banditroute.values import Arm, Matrix
+from banditroute.values import Arm
 
 TYPICAL_TOKENS = 300.0  # what recorded costs are spread over where no tokens were recorded
+LONGEST_TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ class Stage:
 def built_in(requests: int, seed: int, store: str) -> Stage:
     """The shipped configuration's simulated arms, without real waiting, and built-in prompts."""
     settings = parse(default_text(), {}, "the shipped config.toml")
-    provider = settings.providers[0]
+    provider = settings.providers[0].model_copy(update={"time_scale": 0.0})
+    changes = {"store": StoreSettings(url=store), "providers": (provider,)}
     return Stage(
-        settings.model_copy(update={"store": StoreSettings(url=store)}),
+        settings.model_copy(update=changes),
         provider.name,
         World(seed),
         tuple(Prompt(text, task) for task, text in demo_prompts(requests, seed)),
@@ -86,7 +89,9 @@ def from_data(folder: Path, requests: int, seed: int, store: str) -> Stage:
     settings = Settings(
         store=StoreSettings(url=store),
         routers=(RouterSettings(name="auto"),),
-        providers=(SimulatedProviderSettings(name="replay", kind="simulated", data=folder),),
+        providers=(
+            SimulatedProviderSettings(name="replay", kind="simulated", time_scale=0.0, data=folder),
+        ),
         arms=tuple(_arms(data)),
         tasks=tuple(TaskSettings(name=task) for task in sorted({t for t in data.tasks if t})),
     )
@@ -101,8 +106,10 @@ def _arms(data: Dataset) -> Sequence[ArmSettings]:
         price_in, price_out = _prices(data, column)
         settings.append(
             ArmSettings(
-                id=name,
+                id=_arm_id(name, column),
                 provider="replay",
+                model=name,
+                timeout_s=LONGEST_TIMEOUT_S,  # what was recorded did come back
                 input_usd_per_mtok=price_in,
                 output_usd_per_mtok=price_out,
                 capabilities=("tools", "vision", "audio", "json"),
@@ -111,21 +118,22 @@ def _arms(data: Dataset) -> Sequence[ArmSettings]:
     return settings
 
 
+def _arm_id(name: str, column: int) -> str:
+    """The recorded name where it can be an arm's id, else one made from it."""
+    spelled = re.sub(r"[^A-Za-z0-9._:/@+()-]", "-", name)[:120]
+    return name if spelled == name and name[0].isalnum() else f"arm{column}-{spelled}"
+
+
 def _prices(data: Dataset, column: int) -> tuple[float, float]:
     """Dollars per million input and output tokens: least squares where tokens are known."""
     if data.cost_usd is None:
         return 0.0, 0.0
     cost = data.cost_usd[:, column]
-    tokens = [_column(data.input_tokens, column), _column(data.output_tokens, column)]
-    if None not in tokens:
-        stacked = np.stack([t for t in tokens if t is not None], axis=1)
-        known = np.isfinite(cost) & np.all(np.isfinite(stacked), axis=1)
+    if data.input_tokens is not None and data.output_tokens is not None:
+        tokens = np.stack([data.input_tokens[:, column], data.output_tokens[:, column]], axis=1)
+        known = np.isfinite(cost) & np.all(np.isfinite(tokens), axis=1)
         if known.any():
-            (price_in, price_out), _ = nnls(stacked[known] / 1e6, cost[known])
+            (price_in, price_out), _ = nnls(tokens[known] / 1e6, cost[known])
             return float(price_in), float(price_out)
     known = np.isfinite(cost)
     return 0.0, float(cost[known].mean() * 1e6 / TYPICAL_TOKENS) if known.any() else 0.0
-
-
-def _column(matrix: Matrix | None, column: int) -> np.ndarray | None:
-    return None if matrix is None else matrix[:, column]

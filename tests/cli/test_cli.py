@@ -1,0 +1,182 @@
+"""The command line: what it prints, what it refuses, and its exit codes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from banditroute import __version__
+from banditroute.cli.app import run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to run commands in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_version_is_printed(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"banditroute {__version__}"
+
+
+def test_without_a_command_the_help_names_them_all(capsys):
+    run([])
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in ("serve", "demo", "inspect", "check"))
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--port", "x"], ["demo", "--nope"]])
+def test_arguments_that_cannot_be_taken_exit_2(arguments, capsys):
+    assert run(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_check_takes_the_shipped_configuration_where_there_is_none(here, capsys):
+    assert run(["check"]) == 0
+    printed = capsys.readouterr()
+    assert "sim-strong" in printed.out
+    assert "no config.toml here" in printed.err
+
+
+def test_check_lists_every_mistake_with_its_line_and_exits_2(here, capsys):
+    (here / "config.toml").write_text("[server]\nport = -1\ntypo = 1\n")
+    assert run(["check"]) == 2
+    said = capsys.readouterr().err
+    assert "line 2: server.port" in said
+    assert "line 3: server.typo" in said
+
+
+def test_a_missing_configuration_exits_2_and_says_where_it_was_looked_for(here, capsys):
+    assert run(["check", "--config", "other.toml"]) == 2
+    assert str(here / "other.toml") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("redis://localhost/0", "redis"),
+        ("sqlite:////no/such/folder/x.db", "/no/such/folder"),
+        ("nonsense", "memory://"),
+    ],
+)
+def test_a_store_that_cannot_be_used_exits_2(here, capsys, store, said):
+    assert run(["serve", "--port", "0", "--store", store]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_database_that_cannot_be_written_exits_2_and_is_named(here, capsys):
+    (here / "x.db").write_bytes(b"this is no database, but it is long enough to be read as one" * 9)
+    assert run(["serve", "--port", "0", "--store", "sqlite:///x.db"]) == 2
+    assert "x.db" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_exits_2(here, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(["serve", "--port", str(port), "--store", "memory://"]) == 2
+    said = capsys.readouterr().err
+    assert str(port) in said
+    assert "--port" in said
+
+
+def test_check_explains_what_would_be_decided_without_keeping_it(here, capsys):
+    request = {"messages": [{"role": "user", "content": "Hi!"}], "tools": [{"type": "function"}]}
+    (here / "request.json").write_text(json.dumps(request))
+    arguments = ["check", "--explain", "request.json", "--store", "sqlite:///x.db", "--json"]
+    assert run(arguments) == 0
+    view = json.loads(capsys.readouterr().out)
+    assert view["arm"] in {candidate["arm"] for candidate in view["candidates"]}
+    assert "was drawn with probability" in view["summary"]
+    assert run(["inspect", view["decision_id"], "--store", "sqlite:///x.db"]) == 1
+    assert "not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"messages": []}'])
+def test_check_refuses_a_request_that_is_none(here, capsys, content):
+    (here / "request.json").write_text(content)
+    assert run(["check", "--explain", "request.json"]) == 2
+    assert "request.json" in capsys.readouterr().err
+
+
+def test_inspect_makes_no_database_where_there_is_none(here, capsys):
+    assert run(["inspect", "--store", "sqlite:///typo.db"]) == 2
+    assert "typo.db" in capsys.readouterr().err
+    assert not (here / "typo.db").exists()
+
+
+def test_the_demo_learns_and_inspect_shows_what(here, capsys):
+    arguments = ["demo", "--requests", "400", "--store", "sqlite:///demo.db", "--json", "demo.json"]
+    assert run(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "always the best, in hindsight" in shown
+    result = json.loads((here / "demo.json").read_text())
+    assert result["requests"] + result["failed"] == 400
+    assert set(result) >= {"router", "uniform", "cheapest", "best_fixed"}
+    assert result["router"]["utility"] > result["uniform"]["utility"]
+    assert result["router"]["utility"] > result["cheapest"]["utility"]
+
+    assert run(["inspect", "--store", "sqlite:///demo.db", "--json"]) == 0
+    learned = json.loads(capsys.readouterr().out)["auto"]["arms"]
+    assert sum(arm["feedback_n"] for arm in learned) == result["requests"]
+    assert run(["inspect", "--store", "sqlite:///demo.db"]) == 0
+    assert "sim-strong" in capsys.readouterr().out
+
+
+def test_the_demo_draws_a_picture_when_asked(here):
+    assert run(["demo", "--requests", "60", "--picture", "run.png"]) == 0
+    assert (here / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["run.gif", "no/such/folder/run.png"])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(here, capsys, name):
+    assert run(["demo", "--picture", name]) == 2
+    assert "picture" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_none_is_refused(here, capsys):
+    assert run(["demo", "--data", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_serve_says_where_it_listens_answers_and_ends_with_0_on_sigterm(here):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "banditroute", "serve", "--port", "0", "--store", "memory://"]
+    with subprocess.Popen(
+        command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            url = _announced(process)
+            assert _ready(url)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def _announced(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = re.search(r"listens on (http://\S+)", line.decode())
+        if found:
+            return found.group(1)
+    raise AssertionError("the server ended without saying where it listens")
+
+
+def _ready(url: str) -> bool:
+    for _ in range(100):
+        try:
+            return httpx.get(f"{url}/readyz").json()["status"] == "ready"
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    return False

@@ -1,0 +1,154 @@
+"""The same log gives the same bytes, however it arrives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from core_examples import BIAS_ONLY, GROUPS, NOW_S, OBJECTIVE, context, folded, random_log, roster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banditroute.core import checkpoint
+from banditroute.core.fold import RouterState
+
+LOG = random_log(np.random.default_rng(11), 260)
+
+
+def payload(state: RouterState) -> bytes:
+    return checkpoint.save(state, "features").payload
+
+
+WHOLE = payload(folded(LOG))
+
+
+def test_one_entry_at_a_time_gives_the_same_bytes():
+    state = RouterState.empty(GROUPS)
+    for entry in LOG:
+        state.fold([entry])
+    assert state.position == len(LOG)
+    assert payload(state) == WHOLE
+
+
+@given(st.lists(st.integers(0, len(LOG)), max_size=8))
+@settings(max_examples=15, deadline=None)
+def test_any_batches_give_the_same_bytes(cuts):
+    state = RouterState.empty(GROUPS)
+    edges = [0, *sorted(cuts), len(LOG)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        state.fold(iter(LOG[start:end]))
+    assert payload(state) == WHOLE
+
+
+def test_entries_already_folded_are_skipped():
+    state = folded(LOG[:100])
+    state.fold(LOG[40:100])
+    assert payload(state) == payload(folded(LOG[:100]))
+    state.fold(LOG[40:])
+    assert payload(state) == WHOLE
+
+
+def test_a_missing_entry_raises_and_nothing_past_it_is_folded():
+    state = folded(LOG[:50])
+    with pytest.raises(ValueError, match="jumps from 60 to 62"):
+        state.fold([*LOG[50:60], *LOG[61:]])
+    assert state.position == 60
+    assert payload(state) == payload(folded(LOG[:60]))
+    state.fold(LOG[60:])
+    assert payload(state) == WHOLE
+
+
+def test_a_log_that_does_not_start_at_one_is_a_gap():
+    state = RouterState.empty(GROUPS)
+    with pytest.raises(ValueError, match="jumps from 0 to 2"):
+        state.fold(LOG[1:])
+    assert payload(state) == payload(RouterState.empty(GROUPS))
+
+
+@pytest.mark.parametrize("position", [1, 7, 8, 131, 259])
+def test_a_state_loaded_in_the_middle_goes_on_to_the_same_bytes(position):
+    saved = checkpoint.save(folded(LOG[:position]), "features")
+    state = checkpoint.load(saved, GROUPS)
+    state.fold(LOG)
+    assert payload(state) == WHOLE
+
+
+def test_a_different_log_gives_different_bytes():
+    """Guards the tests above: the payload does depend on what was folded."""
+    state, seen = RouterState.empty(GROUPS), set()
+    for entry in LOG:
+        state.fold([entry])
+        seen.add(payload(state))
+    assert len(seen) == len(LOG)
+    changed = [replace(entry, x=-entry.x) if entry is LOG[9] else entry for entry in LOG]
+    assert payload(folded(changed)) != WHOLE
+
+
+def test_arms_get_rows_in_the_order_of_their_first_entry():
+    state = folded(LOG)
+    order = list(dict.fromkeys(entry.arm_id for entry in LOG))
+    assert state.rows == {arm_id: row for row, arm_id in enumerate(order)}
+    assert len(state.quality.means) == len(state.usage.length_means) == len(order) == 4
+
+
+def _arrays(value):
+    for name in value.__slots__:
+        part = getattr(value, name)
+        if isinstance(part, np.ndarray):
+            yield name, part
+
+
+def test_knowledge_is_left_alone_by_later_folding():
+    state = folded(LOG[:100])
+    knowledge = state.knowledge()
+    parts = (knowledge, knowledge.hyper, knowledge.usage)
+    before = [(name, array.copy()) for part in parts for name, array in _arrays(part)]
+    rows, noise = dict(knowledge.rows), knowledge.hyper.noise
+    state.fold(LOG[100:])
+    after = [pair for part in parts for pair in _arrays(part)]
+    assert len(after) == len(before) > 20
+    for (name, was), (_, array) in zip(before, after, strict=True):
+        np.testing.assert_array_equal(array, was, err_msg=name)
+    assert (dict(knowledge.rows), knowledge.hyper.noise) == (rows, noise)
+    assert knowledge.position == 100
+
+
+def test_knowledge_shares_no_memory_with_what_folding_writes_to():
+    state = folded(LOG[:100])
+    knowledge = state.knowledge()
+    written = [*_arrays(state.quality), *_arrays(state.quality.sums), *_arrays(state.usage)]
+    for part in (knowledge, knowledge.usage):
+        for name, array in _arrays(part):
+            for other, source in written:
+                assert not np.shares_memory(array, source), (name, other)
+
+
+def test_taking_knowledge_does_not_change_the_state():
+    state = folded(LOG)
+    state.knowledge()
+    assert payload(state) == WHOLE
+
+
+def test_knowledge_holds_what_was_folded_and_one_row_for_any_other_arm():
+    state = folded(LOG)
+    knowledge = state.knowledge()
+    hyper = state.quality.hyper
+    np.testing.assert_array_equal(knowledge.means[:-1], state.quality.means)
+    np.testing.assert_array_equal(knowledge.means[-1], hyper.pooled)
+    np.testing.assert_array_equal(knowledge.covariances[:-1], state.quality.covariances)
+    np.testing.assert_array_equal(knowledge.covariances[-1], np.diag(hyper.prior_variance(GROUPS)))
+    np.testing.assert_array_equal(knowledge.evidence_n[:-1], state.quality.sums.n)
+    np.testing.assert_array_equal(knowledge.quality_mean[:-1], state.quality.sums.mean())
+    np.testing.assert_array_equal(knowledge.taught[:-1], state.quality.taught)
+    assert (knowledge.evidence_n[-1], knowledge.taught[-1]) == (0.0, 0.0)
+    assert np.isnan(knowledge.quality_mean[-1])
+    assert knowledge.usage.recent_spend_usd() == state.usage.recent_spend_usd()
+
+
+def test_an_empty_state_knows_the_prior():
+    knowledge = RouterState.empty(BIAS_ONLY).knowledge()
+    assert (knowledge.position, dict(knowledge.rows)) == (0, {})
+    assert knowledge.means.tolist() == [[0.5]]
+    seen = knowledge.beliefs(roster("a", "b"), context(), OBJECTIVE, NOW_S)
+    assert seen.quality.tolist() == [0.5, 0.5]

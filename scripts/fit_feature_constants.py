@@ -35,6 +35,7 @@ Corpus: TypeAlias = list[list[Sample]]  # folder by folder
 PACKAGE = Path(__file__).parents[1] / "src" / "banditroute" / "core" / "context"
 CLIP = 4.0
 RAREST = 1e-3  # added to document frequencies: what was seen once is no more telling than this
+LOUDEST = 0.9  # quantile: a word that meets the marks of one folder in a bucket is no such mark
 EXAMPLES, PORTRAITS, ASKED = 3, 50, 500  # a portrait's prompts; a folder's portraits and questions
 
 # What prompts alone cannot show gets a mean of 0 and a unit chosen by hand: one tool, image or
@@ -118,14 +119,18 @@ def _projection(corpus: Corpus) -> NDArray[np.float16]:
 def _directions(covariance: Table) -> Table:
     """The leading eigenvectors over the fourth root of their variance, largest first.
 
-    Signs are fixed by the largest component, and the whole is scaled so that the squared
-    length of a prompt's coordinates, Σ √variance before, is 1 on average.
+    Signs are fixed by the largest component. Buckets are not let speak louder than LOUDEST,
+    and the whole is scaled so that the squared length of a prompt's coordinates is 1 on average.
     """
     variances, vectors = eigh(covariance, subset_by_index=[BUCKETS - TEXT_DIMENSION, BUCKETS - 1])
     variances, vectors = variances[::-1], vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.sign(vectors[largest, np.arange(TEXT_DIMENSION)])
-    return (vectors / variances**0.25).T / np.sqrt(np.sum(np.sqrt(variances)))
+    directions = vectors / variances**0.25
+    loudness = np.linalg.norm(directions, axis=1)
+    loudest = np.quantile(loudness, LOUDEST)
+    directions *= (loudest / np.maximum(loudness, loudest))[:, np.newaxis]
+    return directions.T / np.sqrt(np.trace(directions.T @ covariance @ directions))
 
 
 def _background(corpus: Corpus, forms: Sequence[Table], projection: Projection, seed: int) -> Table:

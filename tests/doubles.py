@@ -35,7 +35,7 @@ from banditroute.values import (
 
 NOW_S = 1_800_000_000.0
 TTL_S = 800_000.0
-PATIENCE_S = 20.0  # for what must happen soon: a test that waits so long has failed
+PATIENCE_S = 10.0  # for what must happen soon: a test that waits so long has failed
 
 
 class Clock:

@@ -155,8 +155,9 @@ class Decision:
 class Outcome:
     """What a call did, known at completion without anybody's feedback.
 
-    ``error`` is None for a complete answer, else a word of :class:`~banditroute.errors.UpstreamFault`
-    or ``"abandoned"`` (the caller left). Unknown numbers are None, never 0.
+    ``error`` is None for a complete answer, else a word of
+    :class:`~banditroute.errors.UpstreamFault` or ``"abandoned"`` (the caller left). Unknown
+    numbers are None, never 0.
     """
 
     decision_id: DecisionId

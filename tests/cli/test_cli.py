@@ -1,13 +1,7 @@
 """The command line: what it prints, what it refuses, and its exit codes."""
 
 import json
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -15,6 +9,7 @@ import pytest
 
 from banditroute import __version__
 from banditroute.cli.app import run
+from serving import served
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,32 +146,7 @@ def test_a_data_folder_that_is_none_is_refused(here, capsys):
 
 
 def test_serve_says_where_it_listens_answers_and_ends_with_0_on_sigterm(here):
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "banditroute", "serve", "--port", "0", "--store", "memory://"]
-    with subprocess.Popen(
-        command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            url = _announced(process)
-            assert _ready(url)
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-
-
-def _announced(process: subprocess.Popen[bytes]) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        found = re.search(r"listens on (http://\S+)", line.decode())
-        if found:
-            return found.group(1)
-    raise AssertionError("the server ended without saying where it listens")
-
-
-def _ready(url: str) -> bool:
-    for _ in range(100):
-        try:
-            return httpx.get(f"{url}/readyz").json()["status"] == "ready"
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    return False
+    with served(here, "--store", "memory://") as (url, process):
+        answer = httpx.post(f"{url}/v1/route", json={"messages": [{"role": "user", "content": "x"}]})
+        assert answer.status_code == 200
+    assert process.returncode == 0

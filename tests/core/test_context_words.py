@@ -1,5 +1,6 @@
 """Vectorised hashing, checked against the same arithmetic written out word by word."""
 
+import itertools
 import re
 
 import numpy as np
@@ -17,7 +18,7 @@ MASK = 2**32 - 1
 
 
 def hash_by_hand(word: bytes) -> int:
-    value = sum(byte * pow(0x01000193, i, 2**32) for i, byte in enumerate(word)) & MASK
+    value = sum(byte * pow(0x01000193, i, 2**32) for i, byte in enumerate(word, start=1)) & MASK
     value = ((value ^ (value >> 16)) * 0x7FEB352D) & MASK
     value = ((value ^ (value >> 15)) * 0x846CA68B) & MASK
     return value ^ (value >> 16)
@@ -57,19 +58,31 @@ def test_every_listed_word_is_known_as_what_it_is_listed_as():
 
 def test_other_words_are_seldom_taken_for_listed_ones():
     """Of 2,000 words that are in no list; 65,536 places hold about 330 listed words: 0.5%."""
-    strangers = Words.of(
-        " ".join(
-            f"zq{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}x" + "y" * (i // 676) for i in range(2000)
-        )
+    syllables = (
+        "ka",
+        "zu",
+        "bro",
+        "nim",
+        "xel",
+        "tro",
+        "vip",
+        "dag",
+        "fuw",
+        "lys",
+        "mox",
+        "gep",
+        "rha",
     )
-    assert len(strangers.hashes) == 2000
-    assert np.count_nonzero(kinds(strangers.hashes)) <= 30  # mean 10, sd 3.2
+    strangers = ["".join(word) for word in itertools.product(syllables, repeat=3)][:2000]
+    hashes = np.concatenate([Words.of(word).hashes for word in strangers])
+    assert len(hashes) == 2000
+    assert 0 < np.count_nonzero(kinds(hashes)) <= 30  # mean 10, sd 3.2
 
 
 def test_bytes_without_words_keep_the_other_words():
-    words = Words.of("please send the parcel, thanks a lot")
+    words = Words.of("please send the parcel, thanks a lot, Bob")
     empty = (kinds(words.hashes) & Kind.EMPTY.value).astype(bool)
-    assert words.bytes_without(empty) == b" send parcel, lot "
+    assert words.bytes_without(empty) == b" send parcel, bob "
 
 
 @pytest.mark.parametrize("text", ["", " ", "?!", "a", "é"])

@@ -264,7 +264,7 @@ def test_tiny_and_huge_evidence_keeps_an_em_step_finite(rng, weight):
 
 
 def test_one_prompt_that_always_gets_the_same_score_never_breaks_the_fit(rng):
-    """A monitor posts one prompt for ever: the noise falls as 1.5/n while the sums stay singular."""
+    """A monitor posts one prompt for ever: the noise falls as 1.5/n, the sums stay singular."""
     groups = FeatureGroups(("bias", *["lexical"] * 12, *["text"] * 32, *["tag"] * 20))
     x = vector(rng, groups.dimension) * 0.4
     x[0] = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import beliefs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2
@@ -108,6 +108,7 @@ WEIGHTS = arrays(np.float64, st.integers(1, 20), elements=st.floats(0.0, 1.0)).f
 
 
 @given(WEIGHTS, st.floats(0.0, 1.0, exclude_max=True))
+@settings(derandomize=True)
 def test_any_draw_falls_on_an_arm_that_has_probability(weights, u):
     probabilities = weights / weights.sum()
     ids = tuple(f"arm-{row:02d}" for row in range(len(weights)))

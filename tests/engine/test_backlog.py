@@ -95,7 +95,8 @@ async def test_beyond_the_bound_entries_are_dropped_and_counted(store, make):
     for decision in decisions:
         backlog.add("auto", decision)
     assert (len(backlog), backlog.dropped) == (3, 2)
-    assert [backlog.holds(d.id) for d in decisions] == [True] * 3 + [False] * 2
+    in_line = [not await backlog.settled([d.id], timeout_s=0.0) for d in decisions]
+    assert in_line == [True] * 3 + [False] * 2
     assert await backlog.flush()
     found = [await store.find("auto", d.id) is not None for d in decisions]
     assert found == [True] * 3 + [False] * 2
@@ -169,27 +170,45 @@ async def test_settled_waits_until_a_decision_is_written(store, make):
     decision = make()
     backlog = Backlog(store)
     backlog.add("auto", decision)
-    assert not await backlog.settled(decision.id, timeout_s=0.001)
-    waiting = asyncio.create_task(backlog.settled(decision.id, timeout_s=30.0))
+    assert not await backlog.settled([decision.id], timeout_s=0.0)
+    waiting = asyncio.create_task(backlog.settled([decision.id], timeout_s=30.0))
     await asyncio.sleep(0)
     await backlog.flush()
     assert await waiting
     assert await store.find("auto", decision.id)
 
 
-async def test_settled_waits_for_the_latest_that_is_in_line_of_a_decision(store, make):
+@pytest.mark.parametrize(("whole", "batches"), [(True, 2), (False, 1)])
+async def test_settled_waits_for_the_outcome_too_only_if_the_whole_is_asked_for(
+    store, make, monkeypatch, whole, batches
+):
+    monkeypatch.setattr(backlog_module, "BATCH", 1)
     decision = make()
     backlog = Backlog(store)
     fill(backlog, [decision])
-    waiting = asyncio.create_task(backlog.settled(decision.id, timeout_s=30.0))
+    waiting = asyncio.create_task(backlog.settled([decision.id], timeout_s=30.0, whole=whole))
     await asyncio.sleep(0)
-    await backlog.flush()
+    flushed = 0
+    while not waiting.done():
+        await backlog.flush()
+        flushed += 1
+        await asyncio.sleep(0.001)
     assert await waiting
-    assert await logged(store) == [decision.id]
+    assert flushed == batches
+
+
+async def test_several_decisions_are_settled_when_the_last_is_written(store, make):
+    decisions = [make() for _ in range(3)]
+    backlog = Backlog(store)
+    fill(backlog, decisions[:2])
+    ids = [d.id for d in decisions]
+    assert not await backlog.settled(ids, timeout_s=0.0)
+    await backlog.flush()
+    assert await backlog.settled(ids, timeout_s=0.0)
 
 
 async def test_nothing_in_line_is_settled_at_once(store, make):
-    assert await Backlog(store).settled(make().id, timeout_s=0.0)
+    assert await Backlog(store).settled([make().id], timeout_s=0.0)
 
 
 async def test_draining_writes_everything(store, make):
@@ -208,7 +227,7 @@ async def test_draining_into_a_store_that_refuses_drops_and_counts_what_is_left(
     store.down = True
     await backlog.drain(timeout_s=30.0)
     assert (len(backlog), backlog.dropped) == (0, 2)
-    assert not backlog.holds(decision.id)
+    assert await backlog.settled([decision.id], timeout_s=0.0)
 
 
 async def test_draining_ends_in_time_though_the_store_is_silent(store, make, monkeypatch):

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+from contextlib import suppress
 
 import pytest
 from doubles import (
@@ -19,6 +21,9 @@ from doubles import (
     until,
 )
 
+from banditroute.core.context import Featurizer
+from banditroute.core.identity import Mint
+from banditroute.engine import Engine
 from banditroute.engine import backlog as backlog_module
 from banditroute.engine import engine as engine_module
 from banditroute.engine import follower as follower_module
@@ -44,16 +49,15 @@ def flaky(store):
 
 @pytest.fixture
 async def engine(flaky, clock):
-    engine = engine_on(flaky, clock, router("a", "b"))
-    yield_to = await _started(engine)
-    yield yield_to
-    flaky.down = False
-    await engine.stop()
+    async with running(engine_on(flaky, clock, router("a", "b"))) as engine:
+        yield engine
+        flaky.down, flaky.broken = False, set()
 
 
-async def _started(engine):
-    await engine.start()
-    return engine
+def without_text(store, clock):
+    """An engine that sees requests by other features."""
+    mint = Mint(lambda: int(clock() * 1000), random.Random(9).randbytes)
+    return Engine([router()], Featurizer(text="none"), store, mint, clock)
 
 
 async def test_an_outage_is_served_through_and_nothing_of_it_is_lost(engine, flaky):
@@ -123,7 +127,7 @@ async def test_feedback_on_a_decision_still_in_line_is_not_called_unknown(engine
         with pytest.raises(StoreUnavailable, match="still on its way"):
             await attempt
     flaky.broken = set()
-    await until(lambda: not engine._backlog.holds(decision.id))
+    await until(lambda: not len(engine._backlog))
     assert await engine.learn([score(engine, decision, 1.0)]) == [Learned.LEARNED]
 
 
@@ -158,16 +162,29 @@ async def test_a_store_away_at_the_start_is_served_without_and_joined_later(stor
         assert sum(report.feedback_n for report in reports) == 6
 
 
-async def test_features_that_do_not_match_stop_the_start(store, clock, monkeypatch):
+async def test_features_that_do_not_match_stop_the_start(store, clock):
     engine = engine_on(store, clock)
     async with running(engine):
         await engine.learn([score(engine, await decided(engine), 1.0)])
-    other = engine_on(store, clock)
-    monkeypatch.setattr(other._followers["auto"]._features, "_", None, raising=False)
-    object.__setattr__(other._followers["auto"]._features, "fingerprint", "another")
-    with pytest.raises(FeatureMismatch):
+    other = without_text(store, clock)
+    with pytest.raises(FeatureMismatch, match="restore the earlier"):
         await other.start()
     await other.stop()
+
+
+async def test_features_found_not_to_match_only_later_are_logged_for_the_operator(
+    store, clock, caplog
+):
+    engine = engine_on(store, clock)
+    async with running(engine):
+        await engine.learn([score(engine, await decided(engine), 1.0)])
+    flaky = FlakyStore(store)
+    flaky.down = True
+    async with running(without_text(flaky, clock)) as other:
+        flaky.down = False
+        await until(lambda: any(task.done() for task in other._tasks))
+        assert other.degraded
+        assert "restore the earlier" in caplog.text
 
 
 async def test_a_store_that_can_never_work_stops_the_start(flaky, clock, monkeypatch):
@@ -233,6 +250,25 @@ async def test_an_engine_forgets_nothing_that_was_in_line_when_it_stops(store, c
     await store.open()
     assert len(await store.evidence("auto", 0, 1000)) == 300
     await store.close()
+
+
+async def test_stopping_ends_though_a_cancellation_is_lost(clock, monkeypatch):
+    store = memory(clock)
+    real, heard = store.wait, asyncio.Event()
+
+    async def deaf(*args):
+        monkeypatch.setattr(store, "wait", real)
+        heard.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(store, "wait", deaf)
+    engine = engine_on(store, clock)
+    await engine.start()
+    await heard.wait()
+    async with asyncio.timeout(PATIENCE_S):
+        await engine.stop()
 
 
 async def test_memory_is_a_store_like_any_other(clock):

@@ -3,10 +3,12 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from doubles import (
     TTL_S,
+    arm,
     asking,
     decided,
     engine_on,
@@ -84,16 +86,9 @@ async def test_prices_changed_since_do_not_change_what_is_made_again(store, cloc
         await grow(engine, store, 10)
         await engine.arms("auto")
         decision = await decided(engine)
-    dearer = [arm_ for arm_ in router("a", "b").roster]
-    spec = router(*[_dear(arm_) for arm_ in dearer], "new")
+    spec = router(arm("a", output_usd_per_mtok=900.0), arm("b", input_usd_per_mtok=7.0), "new")
     async with running(engine_on(store, clock, spec, seed=8)) as engine:
         await assert_same(engine, decision)
-
-
-def _dear(given):
-    from dataclasses import replace
-
-    return replace(given, output_usd_per_mtok=900.0)
 
 
 async def test_what_the_log_no_longer_reaches_cannot_be_made_again(store, clock):
@@ -103,8 +98,7 @@ async def test_what_the_log_no_longer_reaches_cannot_be_made_again(store, clock)
     clock.advance(TTL_S + 1.0)
     async with running(engine_on(store, clock, seed=8)) as engine:
         await store.expire()  # the log begins at the checkpoint now
-        old = engine.decide("auto", asking())
-        object.__setattr__(old, "position", 3)
+        old = replace(engine.decide("auto", asking()), position=3)
         engine.remember(old)
         with pytest.raises(StoreError, match="no longer reaches back to position 3"):
             await engine.replay(old.id)

@@ -9,10 +9,16 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
 
 from banditroute.bootstrap import build, build_engine
-from banditroute.cli.console import DEFAULT_CONFIG, ConfigOption, StoreOption, out, settings_from
+from banditroute.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    StoreOption,
+    out,
+    settings_from,
+    table,
+)
 from banditroute.config import Settings
 from banditroute.core.eligibility import explain
 from banditroute.engine import Engine
@@ -81,14 +87,12 @@ def _print_settings(settings: Settings, *, as_json: bool) -> None:
         return
     console = out()
     console.print(f"the configuration is fine; store {settings.store.url}")
-    table = Table()
-    for column in ("arm", "provider", "model", "$ in / Mtok", "$ out / Mtok", "capabilities"):
-        table.add_column(column)
+    rows = table("arm", "provider", "model", "$ in / Mtok", "$ out / Mtok", "capabilities")
     for arm in settings.arms:
         prices = (f"{arm.input_usd_per_mtok:g}", f"{arm.output_usd_per_mtok:g}")
         able = ", ".join(arm.capabilities)
-        table.add_row(arm.id, arm.provider, arm.model or arm.id, *prices, able)
-    console.print(table)
+        rows.add_row(arm.id, arm.provider, arm.model or arm.id, *prices, able)
+    console.print(rows)
     for router in settings.routers:
         ids = ", ".join(arm.id for arm in settings.arms_of(router))
         console.print(f"router {router.name} ({router.policy}): {ids}")
@@ -97,13 +101,10 @@ def _print_settings(settings: Settings, *, as_json: bool) -> None:
 def _print_decision(decision: Decision) -> None:
     console = out()
     console.print(summary(decision), markup=False)
-    table = Table()
-    table.add_column("arm")
-    for column in ("probability", "quality", "± sd", "$", "latency s", "utility"):
-        table.add_column(column, justify="right")
+    rows = table("arm", "probability", "quality", "± sd", "$", "latency s", "utility")
     for c in sorted(decision.candidates, key=lambda c: -c.probability):
         numbers = (c.probability, c.quality, c.quality_sd, c.cost_usd, c.latency_s, c.utility)
-        table.add_row(c.arm_id, *(f"{number:.4g}" for number in numbers))
-    console.print(table)
+        rows.add_row(c.arm_id, *(f"{number:.4g}" for number in numbers))
+    console.print(rows)
     for arm_id, reason in decision.excluded.items():
         console.print(f"excluded: {arm_id}: {explain(reason)}")

@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
 
 from banditroute.config import Settings, StoreSettings, default_text, load, parse
 from banditroute.errors import ConfigError
 
 DEFAULT_CONFIG = Path("config.toml")
+
+PIPE_WIDTH = 120
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", show_default=True)
@@ -44,8 +48,18 @@ def settings_from(config: Path, *, store: str | None = None) -> Settings:
 
 
 def out() -> Console:
-    """The terminal that results go to."""
-    return Console(highlight=False)
+    """The terminal that results go to; a file or a pipe is wide enough for any table."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def table(name: str, *columns: str, title: str | None = None) -> Table:
+    """A table of numbers by name: only a long name wraps, the numbers stand to the right."""
+    made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    made.add_column(name, overflow="fold")
+    for column in columns:
+        made.add_column(column, justify="right", no_wrap=True)
+    return made
 
 
 def note(text: str) -> None:

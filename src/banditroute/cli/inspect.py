@@ -12,7 +12,14 @@ import typer
 from rich.table import Table
 
 from banditroute.bootstrap import build_engine
-from banditroute.cli.console import DEFAULT_CONFIG, ConfigOption, StoreOption, out, settings_from
+from banditroute.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    StoreOption,
+    out,
+    settings_from,
+    table,
+)
 from banditroute.core.identity import parse_decision_id
 from banditroute.engine import ArmReport, Engine
 from banditroute.errors import StoreUnusable
@@ -80,12 +87,10 @@ def _print_arms(seen: dict[str, Any]) -> None:
 
 def arm_table(title: str, reports: list[ArmReport]) -> Table:
     """What was learned of each arm, as a table for a terminal."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("arm")
-    for column in ("share", "calls", "feedback", "quality", "$ / call", "latency s", "errors"):
-        table.add_column(column, justify="right")
+    columns = ("share", "calls", "rated", "quality", "$/call", "sec", "errors")
+    rows = table("arm", *columns, title=title)
     for report in sorted(reports, key=lambda report: -report.share):
-        table.add_row(
+        rows.add_row(
             report.id,
             f"{report.share:.1%}",
             str(report.requests_n),
@@ -95,7 +100,7 @@ def arm_table(title: str, reports: list[ArmReport]) -> Table:
             "–" if report.latency_s is None else f"{report.latency_s:.2f}",
             f"{report.error_rate:.1%}",
         )
-    return table
+    return rows
 
 
 def _pair(value: float | None, sd: float | None) -> str:
@@ -106,15 +111,12 @@ def _print_receipt(view: dict[str, Any]) -> None:
     console = out()
     console.print(f"[bold]{view['id']}[/]  {view['made_at']}  router {view['router']}")
     console.print(view["summary"], markup=False)
-    table = Table()
-    table.add_column("arm")
     columns = ("probability", "quality", "quality_sd", "cost_usd", "latency_s", "utility")
-    for column in columns:
-        table.add_column(column, justify="right")
+    rows = table("arm", *columns)
     for arm in view["candidates"]:
         name = f"[bold]{arm['arm']}[/] ◀" if arm["chosen"] else arm["arm"]
-        table.add_row(name, *(f"{arm[column]:.4g}" for column in columns))
-    console.print(table)
+        rows.add_row(name, *(f"{arm[column]:.4g}" for column in columns))
+    console.print(rows)
     console.print("outcome:", view["outcome"])
     console.print("feedback:", view["feedback"])
     same = "the same" if view["replay"]["same"] else "NOT the same"

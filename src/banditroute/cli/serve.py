@@ -71,9 +71,13 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)  # who connects from now on waits for the server to start
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)  # who connects from now on waits for the server to start
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         problem = f"cannot listen on {host} port {port}: {error.strerror}; try --port or --host"
         raise ConfigError([problem], "[server]") from None

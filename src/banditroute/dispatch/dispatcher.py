@@ -133,7 +133,7 @@ class Dispatcher:
             decision = engine.decide(model, request, out=self._saturated(spec))
         else:
             spec, named = self._router_of(model), True
-            decision = engine.decide_for_arm(model, request)
+            decision = engine.decide_for_arm(model, request, out=self._saturated(spec))
         engine.remember(decision)
         return _Call(spec, request, decision, named)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -63,22 +64,18 @@ class Backlog:
         self._wake.set()
 
     async def settled(
-        self, decision_id: DecisionId, timeout_s: float, *, whole: bool = True
+        self, decision_ids: Iterable[DecisionId], timeout_s: float, *, whole: bool = True
     ) -> bool:
-        """Wait until all that is in line of a decision is written: False when time is up.
+        """Wait until all that is in line of some decisions is written: False when time is up.
 
         Not ``whole``: only the first of it, which is the decision itself.
         """
-        waiting = self._waiting.get(decision_id)
+        last = -1 if whole else 0
+        waiting = {self._waiting[id_][last] for id_ in decision_ids if id_ in self._waiting}
         if not waiting:
             return True
-        written = waiting[-1] if whole else waiting[0]
-        done, _ = await asyncio.wait({written}, timeout=timeout_s)
-        return bool(done)
-
-    def holds(self, decision_id: DecisionId) -> bool:
-        """Whether anything of a decision is still in line."""
-        return decision_id in self._waiting
+        _, left = await asyncio.wait(waiting, timeout=timeout_s)
+        return not left
 
     async def run(self) -> None:
         """Write out what is in line, for as long as the task lives."""

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import exp
 
 from banditroute.core.beliefs import Objective
 from banditroute.core.choice import Choice, Rules, choose, eligible, recompute
 from banditroute.core.context import Featurizer
 from banditroute.core.eligibility import excluded, explain
+from banditroute.core.feedback import apply
 from banditroute.core.identity import Mint, made_for
 from banditroute.core.policies import Fixed, Greedy
 from banditroute.core.posterior import FeatureGroups
 from banditroute.core.roster import Roster
 from banditroute.engine.backlog import Backlog
 from banditroute.engine.follower import Features, Follower
-from banditroute.errors import NoEligibleArm, StoreError, UnknownDecision, UnknownModel
+from banditroute.engine.reports import ArmReport, reports
+from banditroute.errors import (
+    InvalidRequest,
+    NoEligibleArm,
+    StoreError,
+    StoreUnavailable,
+    UnknownDecision,
+    UnknownModel,
+)
 from banditroute.stores.base import FeedbackChange, Store
 from banditroute.values import (
     Decision,
     DecisionId,
     DecisionRecord,
     Learned,
+    Mark,
     Outcome,
     Request,
 )
@@ -36,6 +45,7 @@ LEVEL_S = 5.0  # how long a reader waits to see what was just written
 SETTLE_S = 0.5  # how long an answer waits for its decision to be written
 EXPIRE_EVERY_S = 600.0
 SHUTDOWN_S = 5.0
+CANCEL_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +58,6 @@ class RouterSpec:
     objective: Objective
     default_arm: str | None = None
     max_attempts: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ArmReport:
-    """What was learned of one arm. Numbers nobody could know yet are None.
-
-    ``quality`` ± ``quality_sd`` is the mean over the feedback given; ``share`` the part of the
-    router's calls that this arm answered.
-    """
-
-    id: str
-    feedback_n: int
-    requests_n: int
-    quality: float | None
-    quality_sd: float | None
-    cost_usd: float | None
-    latency_s: float | None
-    error_rate: float
-    share: float
 
 
 class Engine:
@@ -97,8 +88,9 @@ class Engine:
     async def start(self) -> None:
         """Open the store, read every router's log, and begin to follow it.
 
-        Raises StoreUnusable and FeatureMismatch: those need an operator. Starting an engine
-        that runs changes nothing.
+        A store that does not answer yet is waited for in the background, and the engine is
+        ``degraded`` until then. Raises StoreUnusable and FeatureMismatch: those need an
+        operator. Starting an engine that runs changes nothing.
         """
         if self._tasks:
             return
@@ -107,13 +99,13 @@ class Engine:
             await follower.start()
         runs = [follower.run() for follower in self._followers.values()]
         for work in [*runs, self._backlog.run(), self._expire()]:
-            self._tasks.append(asyncio.create_task(work))
+            task = asyncio.create_task(work)
+            task.add_done_callback(_mourn)
+            self._tasks.append(task)
 
     async def stop(self) -> None:
         """Write out what is in line, save a checkpoint of every router, close the store."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         self._tasks.clear()
         await self._backlog.drain(SHUTDOWN_S)
         for follower in self._followers.values():
@@ -124,7 +116,8 @@ class Engine:
     @property
     def degraded(self) -> bool:
         """Whether the store is away, so that nothing new is learned right now."""
-        return self._backlog.stuck or any(f.away for f in self._followers.values())
+        away = any(follower.away for follower in self._followers.values())
+        return self._backlog.stuck or away or any(task.done() for task in self._tasks)
 
     @property
     def dropped(self) -> int:
@@ -155,14 +148,19 @@ class Engine:
         rules = self._rules(spec, explore=request.wishes.explore)
         return self._decide(spec, spec.roster, rules, request, out=out or {}, parent=parent)
 
-    def decide_for_arm(self, arm_id: str, request: Request) -> Decision:
+    def decide_for_arm(
+        self, arm_id: str, request: Request, *, out: Mapping[str, str] | None = None
+    ) -> Decision:
         """The decision of a caller who named the arm: recorded, but nobody explored.
 
-        Raises UnknownModel, and NoEligibleArm when a wall keeps the request from that arm.
+        ``out`` is as in :meth:`decide`. Raises UnknownModel, and NoEligibleArm when a wall
+        keeps the request from that arm.
         """
         spec = self.router_of_arm(arm_id)
         rules = Rules(Fixed(arm_id), floor=0.0, seed=spec.rules.seed)
-        made = self._decide(spec, spec.roster.only(arm_id), rules, request, out={}, parent=None)
+        made = self._decide(
+            spec, spec.roster.only(arm_id), rules, request, out=out or {}, parent=None
+        )
         return replace(made, explored=False)
 
     def remember(self, decision: Decision) -> None:
@@ -174,8 +172,13 @@ class Engine:
         self._backlog.add(decision.router, outcome)
 
     async def settled(self, decision: Decision) -> bool:
-        """Wait a short while until a decision is written, so that feedback will find it."""
-        return await self._backlog.settled(decision.id, SETTLE_S, whole=False)
+        """Wait a short while until a decision is written, so that feedback will find it.
+
+        Not at all while the store refuses writes: an answer never waits for an outage.
+        """
+        if self._backlog.stuck:
+            return False
+        return await self._backlog.settled([decision.id], SETTLE_S, whole=False)
 
     async def report(self, outcome: Outcome) -> Learned:
         """Record the outcome of a call that the client made itself, durably.
@@ -183,7 +186,7 @@ class Engine:
         Raises UnknownDecision, OutcomeConflict, StoreUnavailable.
         """
         router = self._router_of(outcome.decision_id)
-        await self._backlog.settled(outcome.decision_id, SETTLE_S)
+        await self._written([outcome.decision_id])
         return (await self.store.record(router, [outcome]))[0]
 
     async def learn(self, changes: Sequence[FeedbackChange]) -> list[Learned]:
@@ -193,11 +196,9 @@ class Engine:
         StoreUnavailable; nothing is learned then.
         """
         routers = [self._router_of(change.decision_id, at) for at, change in enumerate(changes)]
-        for change in changes:
-            if self._backlog.holds(change.decision_id):
-                await self._backlog.settled(change.decision_id, SETTLE_S)
+        await self._written(change.decision_id for change in changes)
         if len(set(routers)) > 1:
-            await self._check_known(changes, routers)
+            await self._rehearse(changes, routers)
         learned: dict[int, Learned] = {}
         for router in dict.fromkeys(routers):
             places = [at for at, name in enumerate(routers) if name == router]
@@ -205,9 +206,9 @@ class Engine:
         return [learned[at] for at in range(len(changes))]
 
     async def receipt(self, decision_id: DecisionId) -> DecisionRecord:
-        """A decision with its outcome and feedback. Raises UnknownDecision."""
+        """A decision with its outcome and feedback. Raises UnknownDecision, StoreUnavailable."""
         router = self._router_of(decision_id)
-        await self._backlog.settled(decision_id, SETTLE_S)
+        await self._written([decision_id])
         record = await self.store.find(router, decision_id)
         if record is None:
             raise UnknownDecision(
@@ -234,29 +235,7 @@ class Engine:
             raise UnknownModel(f"no router is called {router!r}", param="router")
         follower = self._followers[router]
         knowledge = await follower.level(LEVEL_S)
-        usage, hyper = knowledge.usage, knowledge.hyper
-        errors = usage.error_rate(self._clock())
-        costs, (latency, spread) = usage.mean_cost_usd(), usage.latency()
-        total = max(float(usage.requests.sum()), 1.0)
-        reports = []
-        for arm in self.routers[router].roster:
-            row = knowledge.rows.get(arm.id, -1)
-            weight = float(knowledge.evidence_n[row])
-            timed = usage.recent_latency_n[row] > 0.0
-            reports.append(
-                ArmReport(
-                    id=arm.id,
-                    feedback_n=int(knowledge.taught[row]),
-                    requests_n=int(usage.requests[row]),
-                    quality=float(knowledge.quality_mean[row]) if weight > 0.0 else None,
-                    quality_sd=float((hyper.noise / weight) ** 0.5) if weight > 0.0 else None,
-                    cost_usd=float(costs[row]) if usage.cost_n[row] > 0.0 else None,
-                    latency_s=exp(latency[row] + spread[row] / 2.0) if timed else None,
-                    error_rate=float(errors[row]),
-                    share=float(usage.requests[row]) / total,
-                )
-            )
-        return knowledge.position, reports
+        return knowledge.position, reports(knowledge, self.routers[router].roster, self._clock())
 
     def _rules(self, spec: RouterSpec, *, explore: bool) -> Rules:
         if not self._followers[spec.name].loaded and spec.default_arm is not None:
@@ -328,17 +307,35 @@ class Engine:
     ) -> dict[int, Learned]:
         try:
             statuses = await self.store.absorb(router, [changes[at] for at in places])
-        except UnknownDecision as error:
+        except InvalidRequest as error:
             if error.param is not None and error.param.isdecimal():
                 error.param = str(places[int(error.param)])
             raise
         return dict(zip(places, statuses, strict=True))
 
-    async def _check_known(self, changes: Sequence[FeedbackChange], routers: list[str]) -> None:
-        """Several logs cannot share one transaction: make sure before the first is touched."""
+    async def _rehearse(self, changes: Sequence[FeedbackChange], routers: list[str]) -> None:
+        """Several logs cannot share one transaction: find out what is wrong before the first."""
+        marks: dict[DecisionId, Mapping[str, Mark]] = {}
         for at, (change, router) in enumerate(zip(changes, routers, strict=True)):
-            if await self.store.find(router, change.decision_id) is None:
-                raise UnknownDecision("this decision is not known", param=str(at))
+            decision_id = change.decision_id
+            if decision_id not in marks:
+                record = await self.store.find(router, decision_id)
+                if record is None:
+                    raise UnknownDecision("this decision is not known", param=str(at))
+                marks[decision_id] = record.marks
+            try:
+                marks[decision_id] = apply(marks[decision_id], change).marks
+            except InvalidRequest as error:
+                error.param = str(at)
+                raise
+
+    async def _written(self, decision_ids: Iterable[DecisionId]) -> None:
+        """Wait a short while for decisions that are still in line.
+
+        Raises StoreUnavailable if they stay there: the store does not know them yet, but will.
+        """
+        if not await self._backlog.settled(decision_ids, SETTLE_S):
+            raise StoreUnavailable("the decision is still on its way to the store")
 
     async def _expire(self) -> None:
         while True:
@@ -347,6 +344,25 @@ class Engine:
                 if count:
                     logger.info("deleted expired decisions", extra={"count": count})
             await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: ``asyncio.wait_for`` before Python 3.12 loses a cancellation that comes
+    just when what it waits for is done.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+
+
+def _mourn(task: asyncio.Task[None]) -> None:
+    """Say why one of the engine's tasks ended, which none of them does by itself."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a task of the engine died; nothing is learned from here on", exc_info=error)
 
 
 def _nothing_left(router: str, reasons: Mapping[str, str]) -> NoEligibleArm:

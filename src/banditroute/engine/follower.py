@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from banditroute.core import checkpoint
 from banditroute.core.beliefs import Knowledge
 from banditroute.core.fold import RouterState
 from banditroute.core.posterior import FeatureGroups
-from banditroute.errors import CheckpointInvalid, StoreError
+from banditroute.errors import (
+    CheckpointInvalid,
+    FeatureMismatch,
+    StoreError,
+    StoreUnavailable,
+)
 from banditroute.stores.base import Store
 from banditroute.values import Evidence
 
@@ -54,8 +60,16 @@ class Follower:
     async def start(self) -> None:
         """Load the newest checkpoint that can be trusted, and read the log from there.
 
-        Raises FeatureMismatch when the log was learned from other features.
+        A store that does not answer is tried again by :meth:`run`. Raises FeatureMismatch when
+        the log was learned from other features.
         """
+        try:
+            await self._begin()
+        except StoreUnavailable as error:
+            logger.warning("store is away; deciding from nothing until it is back", exc_info=error)
+            self.away = True
+
+    async def _begin(self) -> None:
         await self._store.claim(self.router, self._features.fingerprint)
         async with self._lock:
             self._state = await self._load(None)
@@ -98,12 +112,16 @@ class Follower:
         self._advanced = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow the log for as long as the task lives."""
+        """Follow the log for as long as the task lives. Raises FeatureMismatch as ``start``."""
         while True:
             try:
+                if not self.loaded:
+                    await self._begin()
                 await self._store.wait(self.router, self._state.position, WAIT_S)
                 await self._catch_up()
                 await self.save(CHECKPOINT_EVERY)
+            except FeatureMismatch:
+                raise  # only an operator can help
             except StoreError as error:
                 if not self.away:
                     logger.warning("store is away; deciding from the last state", exc_info=error)
@@ -146,7 +164,9 @@ class Follower:
         try:
             await asyncio.shield(folding)
         except asyncio.CancelledError:
-            await asyncio.wait({folding})  # a thread goes on: nobody may save what is half-done
+            while not folding.done():  # a thread goes on: nobody may save what is half-done
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({folding})
             raise
 
     async def _reload(self, log_begins: int) -> None:

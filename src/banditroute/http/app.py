@@ -55,6 +55,7 @@ def create_app(
         lifespan=lifespan,
         max_body_size=max_body_bytes,
         redoc_url=None,
+        responses=errors.DOCUMENTED,
     )
     app.state.parts = Parts(dispatcher, monotonic, started_s, max_concurrency)
     errors.install(app)

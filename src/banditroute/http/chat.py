@@ -24,12 +24,16 @@ from banditroute.values import Request as ChatRequest
 
 router = APIRouter(tags=["chat"])
 KEEPALIVE_S = 15.0
+EXAMPLE = {
+    "messages": [{"role": "user", "content": "Translate into French: good morning."}],
+    "banditroute": {"task": "translation"},
+}
 
 
 @router.post(
     "/v1/chat/completions",
     summary="Answer a chat request with the arm that is worth its price",
-    openapi_extra=json_body(ChatBody),
+    openapi_extra=json_body(ChatBody, {"model": "auto", **EXAMPLE}),
 )
 async def chat_completions(request: Request, parts: PartsDep) -> Response:
     """OpenAI's chat completions, routed.
@@ -54,7 +58,7 @@ async def chat_completions(request: Request, parts: PartsDep) -> Response:
 @router.post(
     "/v1/route",
     summary="Decide, and let the caller make the call",
-    openapi_extra=json_body(RouteBody),
+    openapi_extra=json_body(RouteBody, EXAMPLE),
 )
 async def route(request: Request, parts: PartsDep) -> dict[str, Any]:
     """The decision without the call. Report what the call did to `POST /v1/outcomes`.

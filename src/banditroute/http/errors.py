@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -34,6 +35,29 @@ UPSTREAM_STATUS = {
     UpstreamFault.UNAVAILABLE: 503,
 }
 BODY_TOO_LARGE = 413
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "description": "What to change"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"], "description": "Where it stands"},
+                "code": {"type": ["string", "null"], "description": "A stable word for programs"},
+            },
+        }
+    },
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "An error, in OpenAI's shape",
+        "content": {"application/json": {"schema": ERROR_SCHEMA}},
+    }
+}
 
 
 class Overloaded(BanditrouteError):
@@ -88,6 +112,12 @@ def install(app: FastAPI) -> None:
         body = _shape(error.status_code, _say(request, error.status_code), None, None)
         return JSONResponse(body, error.status_code, headers=error.headers)
 
+    async def parameters(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for those
+        first = error.errors()[0]
+        param = str(first["loc"][-1])  # what was sent is not repeated: it may be private
+        return error_response(InvalidRequest(f"{param}: {first['msg']}", param=param))
+
     async def unforeseen(_: Request, error: Exception) -> Response:
         logger.error("request failed unexpectedly", exc_info=error)
         message = "the router failed on this request; its log has the reason"
@@ -95,6 +125,7 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(BanditrouteError, ours)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, parameters)
     app.add_exception_handler(Exception, unforeseen)
 
 

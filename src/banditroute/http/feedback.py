@@ -16,6 +16,8 @@ from banditroute.values import Feedback, Retraction
 
 router = APIRouter(tags=["feedback"])
 MOST_ITEMS = 1000
+EXAMPLE_ID = "chatcmpl-019b1d2e-8a3f-7c41-9d52-3f0c6a7b033b"
+EXAMPLE_OUTCOME = {"id": EXAMPLE_ID, "input_tokens": 120, "output_tokens": 80, "latency_s": 1.4}
 Answer = dict[str, str]
 
 
@@ -23,7 +25,7 @@ Answer = dict[str, str]
 @router.post(
     "/feedback",
     summary="Say how good an answer was",
-    openapi_extra=json_body(FeedbackBody, many=True),
+    openapi_extra=json_body(FeedbackBody, {"id": EXAMPLE_ID, "score": 0.9}, many=True),
 )
 async def post_feedback(request: Request, parts: PartsDep) -> Answer | list[Answer]:
     """Teach the router how one of its decisions turned out: one object, or a list of ≤ 1,000.
@@ -59,7 +61,7 @@ async def delete_feedback(
 @router.post(
     "/v1/outcomes",
     summary="Report what a call did that the client made itself",
-    openapi_extra=json_body(OutcomeBody),
+    openapi_extra=json_body(OutcomeBody, EXAMPLE_OUTCOME),
 )
 async def post_outcome(request: Request, parts: PartsDep) -> Answer:
     """Tokens, cost, latency or error of the call after `POST /v1/route`.

@@ -83,13 +83,16 @@ def _parts(request: Request) -> Parts:
 PartsDep = Annotated[Parts, Depends(_parts)]
 
 
-def json_body(model: type[BaseModel], *, many: bool = False) -> dict[str, Any]:
+def json_body(
+    model: type[BaseModel], example: dict[str, Any], *, many: bool = False
+) -> dict[str, Any]:
     """The OpenAPI description of a JSON body, for endpoints that read it themselves."""
     schema: dict[str, Any] = model.model_json_schema(ref_template="#/$defs/{model}")
     schema = _inlined(schema, schema.pop("$defs", {}))
     if many:
         schema = {"anyOf": [schema, {"type": "array", "items": schema, "maxItems": 1000}]}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _inlined(node: Any, defs: dict[str, Any]) -> Any:

@@ -62,4 +62,6 @@ def _say(problem: Any) -> str:
         return "is required"
     if problem["type"] == "extra_forbidden":
         return "is not known here; remove it or check its spelling"
+    if problem["type"] == "too_short":
+        return "must not be empty"
     return message[:1].lower() + message[1:]

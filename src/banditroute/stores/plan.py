@@ -118,7 +118,7 @@ def check_claim(router: str, claimed: str | None, fingerprint: str) -> None:
     if claimed not in (None, fingerprint):
         raise FeatureMismatch(
             f"router {router!r} is learned from context features {claimed}, not {fingerprint}: "
-            "restore the earlier [features], or start afresh with another router name or "
+            "restore the earlier [features] and [[tasks]], or start afresh with another router name or "
             "another [store] url"
         )
 

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from banditroute.cli.console import table
 from banditroute.cli.demo.tally import Means, Tally
 
 RECENT = 500
@@ -33,23 +34,20 @@ class Screen:
 
 def arms(tally: Tally) -> Table:
     """Per arm: share of all and of the latest answers, measured quality and cost."""
-    table = Table()
-    table.add_column("arm")
-    for column in ("share", f"last {RECENT}", "quality", "$ / call"):
-        table.add_column(column, justify="right")
+    lines = table("arm", "share", f"last {RECENT}", "quality", "$ / call")
     columns = np.array(tally.columns)
     quality, cost = np.array(tally.quality), np.array(tally.cost_usd)
     share, recent = tally.share(), columns[-RECENT:]
     for column in np.argsort(-share, kind="stable"):
         mine = columns == column
         measured = (f"{quality[mine].mean():.3f}", f"{cost[mine].mean():.6f}")
-        table.add_row(
+        lines.add_row(
             tally.cells.arm_ids[column],
             f"{share[column]:.1%}",
             f"{np.mean(recent == column):.1%}",
             *(measured if mine.any() else ("–", "–")),
         )
-    return table
+    return lines
 
 
 def headline(tally: Tally) -> str:
@@ -70,10 +68,8 @@ def headline(tally: Tally) -> str:
 def result(tally: Tally) -> Table:
     """The router beside the baselines, on the same prompts."""
     cells = tally.cells
-    table = Table(title=f"Means over {len(tally.rows)} requests", title_justify="left")
-    table.add_column("who answers")
-    for column in ("reward", "quality", "$ / request"):
-        table.add_column(column, justify="right")
+    title = f"Means over {len(tally.rows)} requests"
+    lines = table("who answers", "reward", "quality", "$ / request", title=title)
     rows = {
         "[bold]banditroute[/]": tally.means(),
         "every arm equally often": cells.uniform(),
@@ -82,8 +78,8 @@ def result(tally: Tally) -> Table:
         f"always the best, in hindsight: {cells.arm_ids[cells.best]}": cells.fixed(cells.best),
     }
     for name, means in rows.items():
-        table.add_row(name, f"{means.utility:.4f}", f"{means.quality:.4f}", f"{means.cost_usd:.6f}")
-    return table
+        lines.add_row(name, f"{means.utility:.4f}", f"{means.quality:.4f}", f"{means.cost_usd:.6f}")
+    return lines
 
 
 def _saved(mine: Means, other: Means) -> str:

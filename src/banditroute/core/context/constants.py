@@ -1,11 +1,12 @@
 """What was measured on unlabelled prompts. Made by ``scripts/fit_feature_constants.py``.
 
-Means and standard deviations of the shape numbers in their order, the factor that gives the
-standardised group a mean squared length of 1, and how alike prompts in general are to a few
-others, all told and after subtracting what they have in common with all. ``VERSION`` is a digest of these numbers and of ``projection.npy``.
+Means and standard deviations of the shape numbers in their order; the factor that gives the
+standardised group a mean squared length of 1; how alike prompts in general are to a few others,
+and what is left of that without what a prompt has in common with all of them. ``VERSION`` is
+a digest of these numbers and of ``projection.npy``.
 """
 
-VERSION = "fed3b83dda49"
+VERSION = "32b805693569"
 
 SHAPE_MEANS = (
     5.8697,  # length
@@ -19,7 +20,7 @@ SHAPE_MEANS = (
     0.1978,  # uppercase
     0.0385,  # non_ascii
     0.121,  # digits
-    0.1928,  # punctuation
+    0.1927,  # punctuation
     1.1533,  # quotes
     0.1091,  # brackets
     0.0854,  # operators
@@ -63,6 +64,6 @@ SHAPE_SDS = (
 )
 SHAPE_SCALE = 0.3053
 
-LIKENESS_MEAN = 0.0067
-LIKENESS_SD = 0.1870
-CONTRAST_SD = 0.1849
+LIKENESS_MEAN = 0.0070
+LIKENESS_SD = 0.1913
+CONTRAST_SD = 0.1894

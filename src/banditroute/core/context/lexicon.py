@@ -32,7 +32,7 @@ LISTS = {
         that these those with as by from into i you he she we they me him them my your his her
         our their do does did done can could would should will shall may might must have has had
         having there here so than then just also too not no yes about please kindly thanks thank
-        hello hi hey dear
+        hello hi hey dear very really lot lots
     """,
     Kind.CODE: """
         code coding program programming programmer script software developer algorithm function

@@ -22,7 +22,7 @@ from banditroute.values import Vector
 Look: TypeAlias = NDArray[np.float32]  # shape (buckets + coordinates + lexical numbers,)
 Portraits: TypeAlias = NDArray[np.float32]  # shape (tasks, size of a look)
 
-SHARES = (4 / 7, 1 / 7, 2 / 7)  # of words, subject and form; ranks three in four or better near it
+SHARES = (4 / 7, 1 / 7, 2 / 7)  # of words, subject and form; shares near these rank alike
 
 
 def look(spectrum: Spectrum, coordinates: NDArray[np.float32], form: Vector) -> Look:
@@ -49,11 +49,11 @@ def likeness(portraits: Portraits, seen: Look) -> Vector:
     the squared length is 1 on average over prompts that have nothing to do with the tasks.
     """
     cosines = (portraits @ seen).astype(np.float64)
-    if len(cosines) == 1:
-        alone: Vector = (cosines - LIKENESS_MEAN) / LIKENESS_SD
-        return alone
-    contrast: Vector = cosines - cosines.mean()
-    return contrast / (CONTRAST_SD * (len(cosines) - 1) ** 0.5)
+    usual, sd = LIKENESS_MEAN, LIKENESS_SD
+    if len(cosines) > 1:
+        usual, sd = float(cosines.mean()), CONTRAST_SD * (len(cosines) - 1) ** 0.5
+    out: Vector = (cosines - usual) / sd
+    return out
 
 
 def _scaled(vector: NDArray[np.float32], length: float) -> NDArray[np.float32]:

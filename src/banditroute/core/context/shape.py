@@ -62,8 +62,8 @@ LEXICAL = (
 SHAPE = (*STRUCTURE, *LEXICAL)
 
 TYPICAL_LIMIT = 1024  # max_tokens that counts as neither short nor long
-SEEN_BYTES, SEEN_SIGNS = 10, 0.2  # as if seen before, so that one sign in a short text moves
-SEEN_WORDS = 5  # a share little; and one hint in a short text is not yet certainty
+SEEN_BYTES, SEEN_SIGNS = 10, 0.2  # counted in advance: one sign in a short text moves little
+SEEN_WORDS = 5  # likewise: one hint in a short text is not yet certainty
 MOST_UPPERCASE = 0.25  # a text in capitals says no more than one with many acronyms
 
 # Rows that are counted byte by byte, in the order in which _lexical takes them apart.
@@ -75,7 +75,7 @@ COUNTED = np.stack(
         NON_ASCII,
         DIGIT,
         WORD,
-        among(b".,;:!'"),
+        among(b".,;:'"),  # no "!": enthusiasm is not structure
         among(b'"`'),
         among(b"()[]{}<>"),
         among(b"+-*/=^\\$%|&_#@~"),

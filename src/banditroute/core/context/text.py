@@ -5,8 +5,9 @@ times an inverse document frequency, so that function words hardly count; words 
 are each scaled to length 1/√2, so that a long text is no louder than a short one; then the
 mean over prompts is subtracted and the rest projected on the leading principal directions,
 each divided by the fourth root of its variance (half-way between keeping the variances as
-they are and making all directions equal). ``scripts/fit_feature_constants.py`` makes
-``projection.npy``.
+they are and making all directions equal). No bucket may weigh more than nine in ten others
+do: a harmless word can share one with a mark that tells whole data sets apart.
+``scripts/fit_feature_constants.py`` makes ``projection.npy``.
 """
 
 from __future__ import annotations

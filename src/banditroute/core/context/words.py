@@ -36,7 +36,7 @@ class Words:
 
     @classmethod
     def of(cls, text: str) -> Words:
-        """Hash a text: Σ cᵢ baseⁱ over a word's bytes, i = 0 at the first, then mixed.
+        """Hash a text: Σ cᵢ baseⁱ over a word's bytes, i = 1 at the first, then mixed.
 
         One cumulative sum serves all words; what a word owes to its place in the text is
         divided out again.

@@ -206,11 +206,12 @@ STREAM = (chunk(""), chunk("hel"), chunk("lo"), chunk(finish_reason="stop"), usa
 
 
 class ScriptedProvider:
-    """Answers every arm by its script: a body, chunks, an error, or an event to wait for first.
+    """Answers every arm by its script; one without a script answers well.
 
     A script is a list of steps, one per call; the last one is played again and again. A step
-    is a completion's body, an exception to raise, or a sequence of chunks, in which an
-    exception is raised where it stands and an event waited for.
+    is a completion's body, an exception to raise, an event to wait for, or a sequence of
+    chunks, in which an exception is raised where it stands, an event waited for, and a
+    function called.
     """
 
     def __init__(self, scripts: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -233,6 +234,8 @@ class ScriptedProvider:
         if isinstance(step, asyncio.Event):
             await step.wait()
             step = completion()
+        if callable(step):
+            step = step()
         if isinstance(step, Exception):
             raise step
         return step if isinstance(step, Completion) else Completion(step)
@@ -245,6 +248,8 @@ class ScriptedProvider:
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
+                elif callable(step):
+                    step()
                 else:
                     yield step
         finally:

@@ -327,6 +327,10 @@ def test_lexical_numbers_rise_with_what_they_are_named_after(name, more, less):
     assert told(name, more) > told(name, less)
 
 
+def test_single_letters_without_a_mark_are_no_labels_of_answers():
+    assert told("choices", "a b (c d e") == told("choices", "xx yy")
+
+
 USER = {"role": "user", "content": "hello"}
 TOOL = {"type": "function", "function": {"name": "f"}}
 

@@ -182,3 +182,14 @@ def test_a_single_task_is_compared_with_prompts_in_general():
     unlike = group(featurizer, "similar", request("Write a poem about autumn"))
     assert like[0] > 1
     assert unlike[0] < like[0] - 1
+
+
+def test_an_example_of_a_single_task_is_as_like_it_as_a_number_may_be():
+    featurizer = Featurizer(tasks=[TaskSpec("poems", ("Write a poem about autumn",))])
+    assert group(featurizer, "similar", request("Write a poem about autumn")).tolist() == [4.0]
+
+
+def test_what_a_prompt_has_in_common_with_all_tasks_counts_for_nothing():
+    featurizer = Featurizer(tasks=TASKS)
+    for text in ("hello", "My order", ASKED["code"][0]):
+        assert group(featurizer, "similar", request(text)).sum() == pytest.approx(0, abs=1e-5)

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from banditroute.core import eligibility
 from banditroute.core.choice import Rules, choose, eligible
-from banditroute.core.eligibility import EXPLANATIONS, LATENCY_EVIDENCE_N, excluded, explain
+from banditroute.core.eligibility import EXPLANATIONS, excluded, explain
 from banditroute.core.policies import Uniform
 from banditroute.core.roster import Roster
 from banditroute.values import Wishes
@@ -143,7 +143,7 @@ def test_an_arm_is_late_when_it_misses_the_limit_oftener_than_one_in_twenty():
 
 def test_an_arm_with_little_recent_evidence_is_given_the_benefit_of_the_doubt():
     late = replace(WISHES, max_latency_s=0.1)
-    for n, expected in ((LATENCY_EVIDENCE_N, "over_max_latency_s"), (2.99, None), (0.0, None)):
+    for n, expected in ((3.0, "over_max_latency_s"), (2.99, None), (0.0, None)):
         seen = replace(SEEN, latency_n=np.array([n]))
         assert reason(wishes=late, seen=seen) == expected
 
@@ -152,7 +152,7 @@ def test_a_slow_arm_is_tried_again_when_its_evidence_has_faded():
     """Ten calls of 30 s: out at a limit of 5 s, and back after 300·log₂(n/3) s without a call."""
     state = folded([outcome(n, "a", latency_s=30.0) for n in range(1, 11)], BIAS_ONLY)
     knowledge, wishes = state.knowledge(), Wishes(max_latency_s=5.0)
-    back_s = NOW_S + 300.0 * np.log2(state.usage.recent_latency_n[0] / LATENCY_EVIDENCE_N)
+    back_s = NOW_S + 300.0 * np.log2(state.usage.recent_latency_n[0] / 3.0)
 
     def at(now_s):
         seen = knowledge.beliefs(Roster((ALLOWED,)), context(), OBJECTIVE, now_s)

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from banditroute.core import checkpoint
 from banditroute.core.fold import RouterState
+from banditroute.core.quality import QualityModel
+from banditroute.core.usage import UsageModel
+from banditroute.values import OutcomeEvidence
 
 LOG = random_log(np.random.default_rng(11), 260)
 
@@ -84,6 +87,32 @@ def test_a_different_log_gives_different_bytes():
     assert len(seen) == len(LOG)
     changed = [replace(entry, x=-entry.x) if entry is LOG[9] else entry for entry in LOG]
     assert payload(folded(changed)) != WHOLE
+
+
+def test_outcomes_teach_usage_and_feedback_teaches_quality():
+    """The fold adds nothing to what the two models do with the same entries."""
+    quality, usage = QualityModel.empty(GROUPS), UsageModel.empty(GROUPS.dimension)
+    rows = list(dict.fromkeys(entry.arm_id for entry in LOG))
+    for _ in rows:
+        usage.grow()
+    known: list[str] = []
+    for entry in LOG:
+        if entry.arm_id not in known:
+            known.append(entry.arm_id)
+            quality.grow()
+        row = rows.index(entry.arm_id)
+        if isinstance(entry, OutcomeEvidence):
+            usage.observe(row, entry)
+        else:
+            quality.revise(row, entry.x, entry.old, entry.new)
+    state = folded(LOG)
+    pairs = ((state.quality, quality), (state.quality.sums, quality.sums), (state.usage, usage))
+    for folded_part, by_hand in pairs:
+        for (name, array), (_, expected) in zip(
+            _arrays(folded_part), _arrays(by_hand), strict=True
+        ):
+            np.testing.assert_array_equal(array, expected, err_msg=name)
+    assert state.usage.requests.sum() == sum(isinstance(e, OutcomeEvidence) for e in LOG) > 20
 
 
 def test_arms_get_rows_in_the_order_of_their_first_entry():

@@ -86,3 +86,27 @@ def test_a_number_that_no_call_can_have_is_refused(name, value):
     with pytest.raises(InvalidRequest) as caught:
         outcome_evidence(decision(), Outcome("d", **{name: value}), position=1, at_s=0.0)
     assert caught.value.param == name
+
+
+def test_tokens_without_a_cost_are_priced_as_at_the_decision():
+    """1000 · 2 $/M + 250 · 8 $/M = 0.004 $."""
+    outcome = Outcome("d", input_tokens=1000, output_tokens=250)
+    entry = outcome_evidence(decision(), outcome, position=1, at_s=0.0)
+    assert entry.cost_usd == pytest.approx(0.004)
+
+
+def test_a_reported_cost_is_taken_as_it_is():
+    outcome = Outcome("d", input_tokens=1000, output_tokens=250, cost_usd=0.5)
+    assert outcome_evidence(decision(), outcome, position=1, at_s=0.0).cost_usd == 0.5
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome"),
+    [
+        (decision(), Outcome("d", output_tokens=250)),
+        (decision(), Outcome("d", input_tokens=1000)),
+        (decision(arm_id="unlisted"), Outcome("d", input_tokens=1000, output_tokens=250)),
+    ],
+)
+def test_a_cost_that_nobody_can_know_is_unknown_and_never_nothing(made, outcome):
+    assert outcome_evidence(made, outcome, position=1, at_s=0.0).cost_usd is None

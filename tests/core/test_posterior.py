@@ -9,13 +9,6 @@ from scipy.linalg import cho_factor, cho_solve, lstsq
 from scipy.stats import multivariate_normal
 
 from banditroute.core.posterior import (
-    NOISE_PRIOR,
-    NOISE_PRIOR_N,
-    POOLED_MEAN,
-    POOLED_SD_BIAS,
-    POOLED_SD_OTHER,
-    SCALE_FLOOR,
-    SCALE_PRIOR_N,
     FeatureGroups,
     Hyperparameters,
     all_posteriors,
@@ -27,6 +20,11 @@ from banditroute.core.posterior import (
     pooled_mean,
 )
 from banditroute.core.sums import RegressionSums
+
+# The documented priors, written out again so that the source cannot change them unseen.
+POOLED_MEAN, POOLED_SD_BIAS, POOLED_SD_OTHER = 0.5, 1.0, 0.3
+NOISE_PRIOR_N, NOISE_PRIOR = 10.0, 0.15
+SCALE_PRIOR_N, SCALE_FLOOR = 2.0, 1e-6
 
 
 def hyper_with(groups: FeatureGroups, scale: float, noise: float, rng=None) -> Hyperparameters:

@@ -123,6 +123,11 @@ def test_rounding_of_the_sum_cannot_push_a_draw_past_the_end():
     assert draw(np.full(10, 0.0999), tuple("abcdefghij"), LAST_U) == 9
 
 
+def test_a_draw_is_relative_to_the_sum_of_the_probabilities():
+    half = np.array([0.25, 0.25])
+    assert [draw(half, ("a", "b"), u) for u in (0.4, 0.49, 0.51, 0.9)] == [0, 0, 1, 1]
+
+
 def test_decisions_draw_each_arm_as_often_as_logged():
     """χ² over 20,000 decision ids with 4 degrees of freedom, at a one-in-a-million bound."""
     probabilities = np.array([0.5, 0.3, 0.15, 0.049, 0.001])

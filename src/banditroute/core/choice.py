@@ -14,6 +14,11 @@ from banditroute.core.roster import Roster
 from banditroute.core.selection import distribution, draw
 from banditroute.values import Arm, Candidate, Context, Decision, Vector
 
+# What a candidate repeats of the beliefs, in the order of its fields.
+_PREDICTED = (
+    *("quality", "quality_sd", "sampling_sd", "cost_usd", "latency_s", "error_rate", "utility"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -48,11 +53,7 @@ def choose(
     """Draw one of K ≥ 1 eligible arms. The same arguments give the same choice, anywhere."""
     probabilities = distribution(rules.policy, beliefs, rules.floor, usual_cost_usd)
     row = draw(probabilities, beliefs.arm_ids, unit_interval(rules.seed, decision_id))
-    arms = {arm.id: arm for arm in roster}
-    candidates = tuple(
-        _candidate(beliefs, at, arms[arm_id], probabilities[at])
-        for at, arm_id in enumerate(beliefs.arm_ids)
-    )
+    candidates = _candidates(beliefs, roster, probabilities)
     return Choice(beliefs.arm_ids[row], float(probabilities[row]), candidates)
 
 
@@ -83,20 +84,18 @@ def probabilities_of(choice: Choice | Decision) -> Vector:
     return np.array([candidate.probability for candidate in choice.candidates])
 
 
-def _candidate(beliefs: Beliefs, row: int, arm: Arm, probability: float) -> Candidate:
-    return Candidate(
-        arm_id=arm.id,
-        probability=float(probability),
-        quality=float(beliefs.quality[row]),
-        quality_sd=float(beliefs.quality_sd[row]),
-        sampling_sd=float(beliefs.sampling_sd[row]),
-        cost_usd=float(beliefs.cost_usd[row]),
-        latency_s=float(beliefs.latency_s[row]),
-        error_rate=float(beliefs.error_rate[row]),
-        utility=float(beliefs.utility[row]),
-        input_usd_per_mtok=arm.input_usd_per_mtok,
-        output_usd_per_mtok=arm.output_usd_per_mtok,
+def _candidates(beliefs: Beliefs, roster: Roster, probabilities: Vector) -> tuple[Candidate, ...]:
+    place = {arm_id: at for at, arm_id in enumerate(roster.ids)}
+    rows = [place[arm_id] for arm_id in beliefs.arm_ids]
+    columns = (
+        probabilities,
+        *(getattr(beliefs, name) for name in _PREDICTED),
+        roster.input_price[rows],
+        roster.output_price[rows],
     )
+    numbers = zip(*(column.tolist() for column in columns), strict=True)
+    named = zip(beliefs.arm_ids, numbers, strict=True)
+    return tuple(Candidate(arm_id, *row) for arm_id, row in named)
 
 
 def _arm(candidate: Candidate) -> Arm:

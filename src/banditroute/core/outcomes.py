@@ -32,7 +32,7 @@ def outcome_evidence(
         x=decision.x,
         at_s=at_s,
         output_tokens=output_tokens(decision, outcome),
-        cost_usd=outcome.cost_usd,
+        cost_usd=cost_usd(decision, outcome),
         latency_s=outcome.latency_s,
         ttft_s=outcome.ttft_s,
         error=outcome.error,
@@ -55,6 +55,19 @@ def output_tokens(decision: Decision, outcome: Outcome) -> float | None:
     read = decision.input_tokens if known is None else known
     output_usd_mtok = outcome.cost_usd * 1e6 - read * chosen.input_usd_per_mtok
     return max(output_usd_mtok / chosen.output_usd_per_mtok, 0.0)
+
+
+def cost_usd(decision: Decision, outcome: Outcome) -> float | None:
+    """What a call cost: as reported, else by the prices in force at the decision.
+
+    None where neither is known; cached input tokens are then priced like the others.
+    """
+    chosen = next((c for c in decision.candidates if c.arm_id == decision.arm_id), None)
+    known = (outcome.input_tokens, outcome.output_tokens)
+    if outcome.cost_usd is not None or chosen is None or known[0] is None or known[1] is None:
+        return outcome.cost_usd
+    spent = known[0] * chosen.input_usd_per_mtok + known[1] * chosen.output_usd_per_mtok
+    return spent / 1e6
 
 
 def _check(outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ LENGTH_NOISE = 0.3  # variance of the log of a length around its regression
 LENGTH_PRIOR_BIAS = 0.25  # prior variance of the bias: lengths vary by e^±0.5 between arms
 LENGTH_PRIOR_OTHER = 1.0
 SMEARING_START = 1.2  # E[exp(e)] for the noise above (Duan 1983)
+SMEARING_PRIOR_N = 5.0
 SMEARING_SPAN = 100.0
 RECENT_HALF_LIFE = 50.0  # calls: latency and errors are forgotten fast
 RECENT_DECAY = 0.5 ** (1.0 / RECENT_HALF_LIFE)
@@ -111,8 +112,9 @@ class UsageModel:
         self.length_means[row] += gain * (surprise / spread)
         step = gain / np.sqrt(spread)
         self.length_covariances[row] -= np.multiply.outer(step, step)
-        span = min(self.length_n[row] + ERROR_PRIOR_N, SMEARING_SPAN)
-        self.smearing[row] += (np.exp(min(surprise, 3.0)) - self.smearing[row]) / span
+        span = min(self.length_n[row] + SMEARING_PRIOR_N, SMEARING_SPAN)
+        left = surprise * LENGTH_NOISE / spread  # what the mean has not just taken up
+        self.smearing[row] += (np.exp(min(left, 3.0)) - self.smearing[row]) / span
         self.length_n[row] += 1.0
 
     def _observe_latency(self, row: int, outcome: OutcomeEvidence) -> None:

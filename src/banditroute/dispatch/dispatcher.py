@@ -177,6 +177,7 @@ class Dispatcher:
         rewriter = ChunkRewriter(decision, wants_usage=wants_usage(call.request.body))
         began = self._monotonic()
         ttft_s: float | None = None
+        latency_s: float | None = None
         error: str | None = ABANDONED
         begun = False
         try:
@@ -192,7 +193,10 @@ class Dispatcher:
                             ttft_s = self._monotonic() - began
                         for ready in rewriter.feed(chunk):
                             yield ready
+            latency_s = self._monotonic() - began  # now: what follows is not the arm's time
             error = None
+            if not begun:
+                yield {}
             await self.engine.settled(decision)
             yield rewriter.last(signature(decision, _cost_usd(arm, rewriter.usage)))
         except UpstreamError as upstream_error:
@@ -203,12 +207,11 @@ class Dispatcher:
             yield {"error": upstream_error}
         finally:
             cost = _cost_usd(arm, rewriter.usage)
-            elapsed_s = self._monotonic() - began
             outcome = _outcome(
                 decision,
                 rewriter.usage,
                 cost_usd=cost,
-                latency_s=elapsed_s,
+                latency_s=self._monotonic() - began if latency_s is None else latency_s,
                 error=error,
                 ttft_s=ttft_s,
             )

@@ -61,7 +61,8 @@ class ChunkRewriter:
             rewritten.pop("usage", None)
         if not chunk.get("choices"):
             if not self._wants_usage and self._kept is not None:
-                self._adopt(rewritten)
+                # What a hidden usage chunk says besides usage goes along with the one kept back.
+                self._kept = {**rewritten, **self._kept}
                 return []
             return self._keep(rewritten)
         if _finishes(chunk):
@@ -83,11 +84,6 @@ class ChunkRewriter:
         released = [] if self._kept is None else [self._kept]
         self._kept = None
         return released
-
-    def _adopt(self, chunk: Mapping[str, Any]) -> None:
-        """Move what a hidden usage chunk says besides usage to the chunk that is kept back."""
-        if self._kept is not None:
-            self._kept = {**chunk, **self._kept}
 
 
 def _finishes(chunk: Mapping[str, Any]) -> bool:

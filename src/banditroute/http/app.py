@@ -53,11 +53,10 @@ def create_app(
         version=__version__,
         description=ABOUT,
         lifespan=lifespan,
-        max_body_size=max_body_bytes,
         redoc_url=None,
         responses=errors.DOCUMENTED,
     )
-    app.state.parts = Parts(dispatcher, monotonic, started_s, max_concurrency)
+    app.state.parts = Parts(dispatcher, monotonic, started_s, max_body_bytes, max_concurrency)
     errors.install(app)
     for part in (chat, feedback, state):
         app.include_router(part.router)
@@ -78,6 +77,7 @@ class RequestIds:
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         request_id = asked if _SANE_ID.fullmatch(asked) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id  # for answers made outside of us
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

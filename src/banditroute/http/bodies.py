@@ -122,8 +122,7 @@ class FeedbackBody(Strict):
             and not 1 <= self.rating <= self.scale
         ):
             raise ValueError(f"rating must be between 1 and the scale, {self.scale}")
-        if len(orjson.dumps(self.metadata)) > MOST_METADATA_BYTES:
-            raise ValueError(f"metadata is larger than {MOST_METADATA_BYTES} bytes")
+        _check_metadata(self.metadata)
         return self
 
     def to_feedback(self, feedback_id: str, decision_id: str) -> Feedback:
@@ -174,6 +173,15 @@ class OutcomeBody(Strict):
     def to_outcome(self, decision_id: str) -> Outcome:
         """The outcome of a decision."""
         return Outcome(decision_id, **self.model_dump(exclude={"id"}))
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    try:
+        size = len(orjson.dumps(metadata))
+    except orjson.JSONEncodeError:
+        raise ValueError("metadata is nested too deeply") from None
+    if size > MOST_METADATA_BYTES:
+        raise ValueError(f"metadata is larger than {MOST_METADATA_BYTES} bytes")
 
 
 def _text(value: object) -> str | None:

@@ -118,10 +118,14 @@ def install(app: FastAPI) -> None:
         param = str(first["loc"][-1])  # what was sent is not repeated: it may be private
         return error_response(InvalidRequest(f"{param}: {first['msg']}", param=param))
 
-    async def unforeseen(_: Request, error: Exception) -> Response:
-        logger.error("request failed unexpectedly", exc_info=error)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        request_id = request.state.request_id
+        logger.error(
+            "request failed unexpectedly", exc_info=error, extra={"request_id": request_id}
+        )
         message = "the router failed on this request; its log has the reason"
-        return JSONResponse(_shape(500, message, None, "internal_error"), 500)
+        body = _shape(500, message, None, "internal_error")
+        return JSONResponse(body, 500, headers={"x-request-id": request_id})
 
     app.add_exception_handler(BanditrouteError, ours)
     app.add_exception_handler(HTTPException, http)

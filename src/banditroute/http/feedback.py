@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
 from banditroute.core.identity import parse_decision_id
 from banditroute.errors import InvalidRequest
-from banditroute.http.bodies import FeedbackBody, OutcomeBody
+from banditroute.http.bodies import FeedbackBody, OutcomeBody, Source
 from banditroute.http.errors import BodyInvalid
 from banditroute.http.parts import Parts, PartsDep, json_body
 from banditroute.http.reading import check, read_json
@@ -50,11 +52,12 @@ async def post_feedback(request: Request, parts: PartsDep) -> Answer | list[Answ
 async def delete_feedback(
     id: str,  # noqa: A002 - the wire's word
     parts: PartsDep,
-    source: Annotated[str, Query(description="Whose feedback to take back")] = "user",
+    source: Annotated[Source, Query(description="Whose feedback to take back")] = "user",
 ) -> Answer:
     """Retract what one source said of a decision; the router then has never heard it."""
     retraction = Retraction(parts.engine.mint.feedback_id(), parse_decision_id(id), source)
-    status = (await parts.engine.learn([retraction]))[0]
+    with _at([""]):
+        status = (await parts.engine.learn([retraction]))[0]
     return {"id": id, "status": str(status)}
 
 
@@ -70,7 +73,9 @@ async def post_outcome(request: Request, parts: PartsDep) -> Answer:
     """
     body = check(OutcomeBody, await read_json(request))
     outcome = body.to_outcome(parse_decision_id(body.id))
-    return {"id": body.id, "status": str(await parts.engine.report(outcome))}
+    with _at([""]):
+        status = await parts.engine.report(outcome)
+    return {"id": body.id, "status": str(status)}
 
 
 def _item(parts: Parts, raw: Any, at: str) -> tuple[str, Feedback]:
@@ -86,17 +91,24 @@ def _item(parts: Parts, raw: Any, at: str) -> tuple[str, Feedback]:
 async def _learn(
     parts: Parts, items: list[tuple[str, Feedback]], places: list[str]
 ) -> list[Answer]:
-    try:
+    with _at(places):
         statuses = await parts.engine.learn([feedback for _, feedback in items])
-    except InvalidRequest as error:
-        if error.param is not None and error.param.isdecimal():
-            at, error.param = places[int(error.param)], "id"
-            raise _placed(error, at) from None
-        raise
     return [
         {"id": sent, "status": str(status)}
         for (sent, _), status in zip(items, statuses, strict=True)
     ]
+
+
+@contextmanager
+def _at(places: list[str]) -> Iterator[None]:
+    """Say where in the body an error stands that the engine knows by the item's number."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.param is None or not error.param.isdecimal():
+            raise
+        at, error.param = places[int(error.param)], "id"
+        raise _placed(error, at) from None
 
 
 def _placed(error: InvalidRequest, at: str) -> InvalidRequest:

@@ -22,6 +22,7 @@ class Parts:
     dispatcher: Dispatcher
     monotonic: Callable[[], float]
     started_s: int
+    max_body_bytes: int
     max_concurrency: int
     running: int = 0
 

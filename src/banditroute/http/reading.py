@@ -11,16 +11,20 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
-from banditroute.http.errors import BodyInvalid
+from banditroute.http.errors import BODY_TOO_LARGE, BodyInvalid
 
 Body = TypeVar("Body", bound=BaseModel)
 _SHOWN = 5
 
 
 async def read_json(request: Request) -> Any:
-    """The request's body as JSON. Raises BodyInvalid with line and column of the mistake."""
-    data = await request.body()
+    """The request's body as JSON. Raises BodyInvalid with line and column of the mistake.
+
+    Raises HTTPException 413 as soon as the body is known to be larger than is allowed.
+    """
+    data = await _read(request, request.app.state.parts.max_body_bytes)
     if not data:
         raise BodyInvalid("the body is empty; send a JSON object", code="invalid_json")
     try:
@@ -30,6 +34,18 @@ async def read_json(request: Request) -> Any:
             f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
             code="invalid_json",
         ) from None
+
+
+async def _read(request: Request, most_bytes: int) -> bytes:
+    said = request.headers.get("content-length", "")
+    data = bytearray()
+    if said.isdecimal() and int(said) > most_bytes:
+        raise HTTPException(BODY_TOO_LARGE)
+    async for piece in request.stream():
+        data += piece
+        if len(data) > most_bytes:
+            raise HTTPException(BODY_TOO_LARGE)
+    return bytes(data)
 
 
 def check(model: type[Body], data: Any, at: str = "") -> Body:

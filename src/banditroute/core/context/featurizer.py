@@ -77,7 +77,7 @@ class Featurizer:
         }
         self.names = tuple(name for names in by_group.values() for name in names)
         self.groups = tuple(group for group, names in by_group.items() for _ in names)
-        self.fingerprint = _fingerprint(self.names, text, shown)
+        self.fingerprint = _fingerprint(self.names, shown)
         self.dimension = len(self.names)
 
     def context(self, request: Request) -> Context:
@@ -134,12 +134,12 @@ def _look_of(example: str) -> Look:
     return look(*shipped_projection().project(words), form)
 
 
-def _fingerprint(names: Sequence[str], text: TextMode, shown: Sequence[TaskSpec]) -> str:
+def _fingerprint(names: Sequence[str], shown: Sequence[TaskSpec]) -> str:
+    """A digest of all that x depends on; the names tell the text mode and the slots."""
     spec = {
         "layout": LAYOUT,
         "constants": constants.VERSION,
         "names": list(names),
-        "text": text,
         "examples": [list(task.examples) for task in shown],
     }
     return blake2b(json.dumps(spec, sort_keys=True).encode(), digest_size=8).hexdigest()

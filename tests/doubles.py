@@ -54,7 +54,7 @@ class Clock:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition to come true."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - whatever it looks at has no event
             await asyncio.sleep(0.001)
 
 
@@ -170,7 +170,9 @@ async def decided(engine: Engine, text: str = "Hello there", name: str = "auto")
     return decision
 
 
-def fault(arm_id: str, word: UpstreamFault = UpstreamFault.UNAVAILABLE, **more: Any) -> UpstreamError:
+def fault(
+    arm_id: str, word: UpstreamFault = UpstreamFault.UNAVAILABLE, **more: Any
+) -> UpstreamError:
     return UpstreamError(f"arm {arm_id} failed as scripted", arm_id=arm_id, fault=word, **more)
 
 
@@ -265,7 +267,9 @@ async def grow(
     """Make a log longer by ``count`` outcomes and as many feedbacks, past any backlog."""
     rng = random.Random(seed)
     decisions = [
-        engine.decide(name, asking(rng.choice(["Write code", "How many?", "Hi"]) * rng.randint(1, 9)))
+        engine.decide(
+            name, asking(rng.choice(["Write code", "How many?", "Hi"]) * rng.randint(1, 9))
+        )
         for _ in range(count)
     ]
     await store.remember(decisions)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from serving import served
 
 from banditroute import __version__
 from banditroute.cli.app import run
-from serving import served
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,6 +147,7 @@ def test_a_data_folder_that_is_none_is_refused(here, capsys):
 
 def test_serve_says_where_it_listens_answers_and_ends_with_0_on_sigterm(here):
     with served(here, "--store", "memory://") as (url, process):
-        answer = httpx.post(f"{url}/v1/route", json={"messages": [{"role": "user", "content": "x"}]})
+        asked = {"messages": [{"role": "user", "content": "x"}]}
+        answer = httpx.post(f"{url}/v1/route", json=asked)
         assert answer.status_code == 200
     assert process.returncode == 0

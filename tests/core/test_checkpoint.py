@@ -213,6 +213,10 @@ def test_a_scale_that_is_not_positive_is_refused(scale):
     assert_refused(with_array("quality.scales", to=scale, at=1), words="variance")
 
 
+def test_the_smallest_scale_that_is_learned_is_not_refused():
+    load(with_array("quality.scales", to=1e-6, at=1), GROUPS)
+
+
 @pytest.mark.parametrize("noise", [0.0, -0.2, float("nan"), float("inf")])
 def test_a_noise_that_is_not_positive_and_finite_is_refused(noise):
     content = unpacked()

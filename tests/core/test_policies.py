@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from banditroute.core.policies import (
-    TIE,
     EpsilonGreedy,
     Fixed,
     Greedy,
@@ -168,8 +167,8 @@ def test_greedy_takes_the_best_utility_and_ties_share():
 
 
 def test_utilities_closer_than_rounding_tie():
-    assert Greedy().probabilities(beliefs([0.3, 0.3 + TIE / 2])).tolist() == [0.5, 0.5]
-    assert Greedy().probabilities(beliefs([0.3, 0.3 + 3 * TIE])).tolist() == [0.0, 1.0]
+    assert Greedy().probabilities(beliefs([0.3, 0.3 + 0.9e-12])).tolist() == [0.5, 0.5]
+    assert Greedy().probabilities(beliefs([0.3, 0.3 + 1.1e-12])).tolist() == [0.0, 1.0]
 
 
 def test_utility_decides_and_not_quality():

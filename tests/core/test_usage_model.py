@@ -57,6 +57,7 @@ def test_the_length_regression_is_ridge_on_the_stacked_data(rng):
     for place, (x, log) in enumerate(zip(X, logs, strict=True)):
         model.observe(1, outcome(place + 1, x=x, output_tokens=float(np.exp(log))))
     mean, variance = length_prior(4)
+    assert variance.tolist() == [0.25, 1.0, 1.0, 1.0]
     precision = X.T @ X / LENGTH_NOISE + np.diag(1.0 / variance)
     expected = np.linalg.solve(precision, X.T @ logs / LENGTH_NOISE + mean / variance)
     np.testing.assert_allclose(model.length_means[1], expected, rtol=1e-10)
@@ -329,3 +330,13 @@ def test_an_outcome_of_one_arm_leaves_the_others_alone():
     model.observe(1, outcome(output_tokens=9.0, latency_s=9.0, ttft_s=1.0, cost_usd=0.5))
     for name in ("length_n", "recent_latency_n", "recent_ttft_n", "recent_calls", "requests"):
         assert getattr(model, name).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_one_good_call_does_not_bring_back_errors_that_had_faded():
+    """Twenty failures, half an hour of silence (six half-lives), one success: about 5% remain."""
+    model = model_of(1)
+    for _ in range(20):
+        model.observe(0, outcome(error="timeout", at_s=0.0))
+    assert model.error_rate(0.0)[0] > 0.7
+    model.observe(0, outcome(at_s=1800.0))
+    assert model.error_rate(1800.0)[0] < 0.06

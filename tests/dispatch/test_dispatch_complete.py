@@ -149,7 +149,9 @@ async def test_a_fallback_stays_behind_the_walls_of_the_request(dispatching):
     provider = ScriptedProvider({"a": [fault("a")]})
     dispatcher = await dispatching(provider, router("a", "b", "c", **FIRST_A))
     with pytest.raises(UpstreamError):
-        await dispatcher.complete("auto", asking(candidates=frozenset("ab"), exclude=frozenset("b")))
+        await dispatcher.complete(
+            "auto", asking(candidates=frozenset("ab"), exclude=frozenset("b"))
+        )
     assert provider.called == ["a"]
 
 
@@ -279,9 +281,7 @@ async def test_the_time_spent_on_failed_arms_is_upstream_time_too(dispatching, t
         ticks.advance(3.0)
         return fault("a")
 
-    provider = ScriptedProvider(
-        {"a": [fail], "b": [lambda: ticks.advance(1.5) or completion()]}
-    )
+    provider = ScriptedProvider({"a": [fail], "b": [lambda: ticks.advance(1.5) or completion()]})
     dispatcher = await dispatching(provider, router("a", "b", **FIRST_A))
     answer = await dispatcher.complete("auto", asking())
     assert (answer.upstream_s, answer.attempts) == (4.5, 2)

@@ -146,9 +146,7 @@ async def test_one_odd_outcome_is_dropped_and_the_others_of_its_batch_are_kept(s
     assert backlog.dropped == 2
 
 
-async def test_an_odd_outcome_is_counted_once_even_if_the_store_goes_away_right_after(
-    store, make
-):
+async def test_an_odd_outcome_is_counted_once_even_if_the_store_goes_away_right_after(store, make):
     odd = [make("auto"), make("other")]
     backlog = Backlog(store)
     for decision in odd:  # decided but never remembered: their outcomes are odd

@@ -21,7 +21,7 @@ from banditroute.core import checkpoint
 from banditroute.core.feedback import MOST_SOURCES
 from banditroute.core.posterior import FeatureGroups
 from banditroute.errors import InvalidRequest, OutcomeConflict, UnknownDecision
-from banditroute.values import Learned
+from banditroute.values import Learned, Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_an_arms_numbers_are_the_means_of_what_was_reported(engine):
         await engine.learn([score(engine, decision, quality)])
     failed = engine.decide("auto", request)
     engine.remember(failed)
-    engine.record(failed, outcome(failed, cost_usd=None, error="timeout", latency_s=60.0))
+    engine.record(failed, Outcome(failed.id, error="timeout", latency_s=60.0))
     await engine.receipt(failed.id)
     _, (a, b) = await engine.arms("auto")
     assert (a.id, a.feedback_n, a.requests_n, a.share) == ("a", 2, 3, 1.0)

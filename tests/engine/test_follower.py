@@ -121,7 +121,9 @@ async def test_a_checkpoint_spares_reading_the_log_before_it(kept, engine, monke
     asked = []
     real = kept.store.evidence
     monkeypatch.setattr(
-        kept.store, "evidence", lambda name, after, limit: (asked.append(after), real(name, after, limit))[1]
+        kept.store,
+        "evidence",
+        lambda name, after, limit: (asked.append(after), real(name, after, limit))[1],
     )
     second = following(kept)
     await second.start()
@@ -221,9 +223,7 @@ async def test_while_the_store_is_away_the_last_knowledge_stays_and_then_catches
 
 
 @pytest.mark.parametrize("tail", [0, 4])
-async def test_a_replica_whose_log_was_trimmed_goes_on_from_a_checkpoint(
-    kept, engine, clock, tail
-):
+async def test_a_replica_whose_log_was_trimmed_goes_on_from_a_checkpoint(kept, engine, clock, tail):
     """Also when nothing was appended after the checkpoint, and the log is empty."""
     late, other = following(kept), following(kept)
     await late.start()
@@ -244,7 +244,7 @@ async def test_a_trimmed_log_without_a_usable_checkpoint_is_said_plainly(kept, e
     clock.advance(TTL_S + 1.0)
     await kept.expire()
     await grow(engine, kept, 5, seed=6)
-    with pytest.raises(StoreError, match="begins at position 11 .* restore the store"):
+    with pytest.raises(StoreError, match=r"begins at position 11 .* restore the store"):
         await following(kept).start()
 
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from serving import Served
-from serving import served as serve
+from wire import Served
+from wire import served as serve
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import json
 
 import httpx
 import pytest
-from serving import CONFIG, chat, served
+from wire import CONFIG, chat
+from wire import served as serve
 
 pytestmark = pytest.mark.anyio
 
@@ -349,7 +350,14 @@ CASES = {
         "error must be one of abandoned, auth",
     ),
     "negative cost": (OUTCOMES, item(cost_usd=-1), 400, "cost_usd", "invalid_request", "0"),
-    "half a token": (OUTCOMES, item(output_tokens=1.5), 400, "output_tokens", "invalid_request", ""),
+    "half a token": (
+        OUTCOMES,
+        item(output_tokens=1.5),
+        400,
+        "output_tokens",
+        "invalid_request",
+        "",
+    ),
     "outcome of an unknown id": (
         OUTCOMES,
         {"id": "{unknown}", "latency_s": 1},
@@ -370,7 +378,7 @@ def anyio_backend():
 @pytest.fixture(scope="module")
 async def world():
     """One application for the table: nothing that is refused changes it."""
-    async with served() as world:
+    async with serve() as world:
         expired = await world.decide()
         world.clock.advance(3601.0)
         living = await world.decide()
@@ -433,7 +441,7 @@ async def test_a_body_over_the_limit_is_refused(path, said):
         for _ in range(40):
             yield b" " * 100
 
-    async with served(config) as running:
+    async with serve(config) as running:
         content = b" " * 4000 if said else pieces()
         response = await running.client.post(path, content=content)
         assert response.status_code == 413

@@ -23,6 +23,7 @@ from banditroute.values import Matrix, Vector
 START_NOISE = 0.20  # σ² before evidence: a score in [0, 1] varies by 0.45 around its mean
 NOISE_PRIOR_N = 10.0  # σ² is shrunk to 0.15 with the weight of ten readings
 NOISE_PRIOR = 0.15
+NOISE_FLOOR = 1e-6  # perfect fits must not make precisions overflow
 SCALE_PRIOR_N = 2.0  # a: each τ² is shrunk to its start with the weight of 2a features
 SCALE_FLOOR = 1e-6  # keeps L invertible
 POOLED_MEAN = 0.5  # m₀: before evidence an answer is half good
@@ -134,7 +135,7 @@ def learned_noise(sums: RegressionSums, means: Matrix, covariances: Matrix) -> f
     spread = np.sum(sums.gram * covariances, axis=(1, 2))  # tr(G V), both symmetric
     residual = float(np.sum(sums.square - 2.0 * fit + explained + spread))
     total = max(residual, 0.0) + NOISE_PRIOR_N * NOISE_PRIOR
-    return total / (float(np.sum(sums.n)) + NOISE_PRIOR_N)
+    return max(total / (float(np.sum(sums.n)) + NOISE_PRIOR_N), NOISE_FLOOR)
 
 
 def learned_scales(

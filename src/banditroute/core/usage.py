@@ -100,10 +100,11 @@ class UsageModel:
     def _observe_error(self, row: int, outcome: OutcomeEvidence) -> None:
         if outcome.error in NOT_THE_ARMS_FAULT:
             return
+        kept = RECENT_DECAY * trust(outcome.at_s - self.latest_s[row])
         self.latest_s[row] = max(self.latest_s[row], outcome.at_s)
-        self.recent_calls[row] = self.recent_calls[row] * RECENT_DECAY + 1.0
+        self.recent_calls[row] = self.recent_calls[row] * kept + 1.0
         failed = float(outcome.error is not None)
-        self.recent_errors[row] = self.recent_errors[row] * RECENT_DECAY + failed
+        self.recent_errors[row] = self.recent_errors[row] * kept + failed
 
     def _observe_length(self, row: int, x: Vector, log_tokens: float) -> None:
         gain = self.length_covariances[row] @ x
@@ -182,7 +183,7 @@ def length_prior(dimension: int) -> tuple[Vector, Vector]:
     return mean, variance
 
 
-def trust(age_s: Vector) -> Vector:
+def trust(age_s: Vector | float) -> Vector:
     """How much of what was recent ``age_s`` seconds ago still counts, in (0, 1]."""
     kept: Vector = 0.5 ** (np.maximum(age_s, 0.0) / TRUST_HALF_LIFE_S)
     return kept

@@ -154,8 +154,7 @@ class Backlog:
         return reasons
 
     def _finish(self, item: _Item) -> None:
-        if not item.written.done():
-            item.written.set_result(None)
+        item.written.set_result(None)
         waiting = self._waiting[item.decision_id]
         waiting.remove(item.written)
         if not waiting:

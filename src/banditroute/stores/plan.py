@@ -118,8 +118,8 @@ def check_claim(router: str, claimed: str | None, fingerprint: str) -> None:
     if claimed not in (None, fingerprint):
         raise FeatureMismatch(
             f"router {router!r} is learned from context features {claimed}, not {fingerprint}: "
-            "restore the earlier [features] and [[tasks]], or start afresh with another router name or "
-            "another [store] url"
+            "restore the earlier [features] and [[tasks]], or start afresh with another router "
+            "name or another [store] url"
         )
 
 

@@ -29,7 +29,10 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="A data folder to replay; without it, a small world.")
     ] = None,
-    requests: Annotated[int, typer.Option(min=1, help="How many requests to send.")] = REQUESTS,
+    requests: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"How many to send: {REQUESTS}, or the folder's prompts once."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free port.")] = 0,
     store: Annotated[
         str | None, typer.Option(help="Keep what is learned here; else it goes with the demo.")
@@ -56,7 +59,9 @@ def demo(
         url = store or f"sqlite:///{folder}/demo.db"
         note("reading the prompts and asking every arm, for the baselines")
         stage = (
-            built_in(requests, seed, url) if data is None else from_data(data, requests, seed, url)
+            built_in(requests or REQUESTS, seed, url)
+            if data is None
+            else from_data(data, requests, seed, url)
         )
         tally = asyncio.run(_play(stage, port, seed))
     console = out()

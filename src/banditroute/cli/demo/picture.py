@@ -14,6 +14,7 @@ from banditroute.values import Vector
 # Okabe & Ito 2008: told apart by colour-blind readers, in print, on light and on dark.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 SHOWN = 7
+POINTS = 600
 FORMATS = {".png", ".svg", ".pdf"}
 
 
@@ -34,7 +35,7 @@ def draw(tally: Tally, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - an optional extra
 
     window = max(len(tally.rows) // 20, 10)
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
     rewards, shares = figure.subplots(2, 1, sharex=True)
     cells, rows = tally.cells, np.array(tally.rows)
     lines = {
@@ -47,15 +48,16 @@ def draw(tally: Tally, path: Path) -> None:
         width = 2.2 if name == "banditroute" else 1.2
         rewards.plot(*_moving(values, window), label=name, color=colour, linewidth=width)
     rewards.set_ylabel(f"reward, mean of {window} requests")
-    rewards.legend(loc="lower right", fontsize="small")
+    rewards.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize="small", frameon=False)
     rewards.grid(alpha=0.3)
     bands = _shares(tally, window)
     time = _moving(tally.utility, window)[0]
     shares.stackplot(time, *bands.values(), labels=list(bands), colors=COLOURS[: len(bands)])
     shares.set_ylabel("share of requests")
     shares.set_xlabel("requests answered")
+    shares.set_xlim(float(time[0]), float(time[-1]))
     shares.set_ylim(0.0, 1.0)
-    shares.legend(loc="upper right", fontsize="small")
+    shares.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize="small", frameon=False)
     figure.savefig(path, dpi=144)
 
 
@@ -73,8 +75,12 @@ def _shares(tally: Tally, window: int) -> dict[str, Vector]:
 
 
 def _moving(values: Vector, window: int) -> tuple[Vector, Vector]:
-    """The means of ``window`` values in a row, and the request at which each row ends."""
+    """The means of ``window`` values in a row, and the request at which each row ends.
+
+    At most ``POINTS`` of them, evenly spaced: more make the file larger and not clearer.
+    """
     window = min(window, len(values))
     total = np.cumsum(np.concatenate([[0.0], values]))
-    means: Vector = (total[window:] - total[:-window]) / window
-    return np.arange(window, len(values) + 1, dtype=np.float64), means
+    ends = np.unique(np.linspace(window, len(values), POINTS).astype(np.intp))
+    means: Vector = (total[ends] - total[ends - window]) / window
+    return ends.astype(np.float64), means

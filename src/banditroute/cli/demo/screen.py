@@ -84,6 +84,8 @@ def result(tally: Tally) -> Table:
 
 def _saved(mine: Means, other: Means) -> str:
     if other.cost_usd <= 0.0:
-        return "free"
-    saved = 1.0 - mine.cost_usd / other.cost_usd
-    return f"{saved:.0%} cheaper" if saved >= 0.0 else f"{-saved:.0%} dearer"
+        return "no cost to compare"
+    ratio = mine.cost_usd / other.cost_usd
+    if ratio >= 2.0:
+        return f"{ratio:.1f} times the cost"
+    return f"{1.0 - ratio:.0%} cheaper" if ratio <= 1.0 else f"{ratio - 1.0:.0%} dearer"

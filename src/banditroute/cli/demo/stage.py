@@ -78,14 +78,15 @@ def built_in(requests: int, seed: int, store: str) -> Stage:
     )
 
 
-def from_data(folder: Path, requests: int, seed: int, store: str) -> Stage:
-    """A data folder's arms and prompts, in an order drawn by ``seed``.
+def from_data(folder: Path, requests: int | None, seed: int, store: str) -> Stage:
+    """A data folder's arms and prompts, each prompt once, in an order drawn by ``seed``.
 
-    Beyond the folder's prompts the order starts again. Raises DataError.
+    Where more ``requests`` are asked for than there are prompts, the order starts again.
+    Raises DataError.
     """
     data = load_dataset(folder)
     order = np.random.default_rng(seed).permutation(len(data.prompts))
-    rows = [int(order[at % len(order)]) for at in range(requests)]
+    rows = [int(order[at % len(order)]) for at in range(requests or len(order))]
     settings = Settings(
         store=StoreSettings(url=store),
         routers=(RouterSettings(name="auto"),),

@@ -4,8 +4,10 @@ import json
 import socket
 from pathlib import Path
 
+import arro3.io
 import httpx
 import pytest
+from arro3.core import Array, DataType, Table
 from serving import served
 
 from banditroute import __version__
@@ -127,6 +129,86 @@ def test_the_demo_learns_and_inspect_shows_what(here, capsys):
     assert sum(arm["feedback_n"] for arm in learned) == result["requests"]
     assert run(["inspect", "--store", "sqlite:///demo.db"]) == 0
     assert "sim-strong" in capsys.readouterr().out
+
+
+def test_inspect_shows_why_an_arm_was_chosen(here, capsys):
+    with served(here) as (url, _):
+        asked = {"model": "auto", "messages": [{"role": "user", "content": "Hi!"}]}
+        made = httpx.post(f"{url}/v1/route", json=asked).json()
+        httpx.post(f"{url}/feedback", json={"id": made["id"], "score": 0.5})
+    assert run(["inspect", made["id"]]) == 0
+    shown = capsys.readouterr().out
+    assert f"{made['arm']} ◀" in shown
+    assert "was drawn with probability" in shown
+    assert "the same probabilities and draw" in shown
+    assert run(["inspect", "nonsense"]) == 1
+    assert "neither a decision id nor a completion id" in capsys.readouterr().err
+
+
+def test_check_explains_in_words_why_arms_are_excluded(here, capsys):
+    request = {"model": "auto", "messages": [{"role": "user", "content": "Hi!"}]}
+    (here / "request.json").write_text(
+        json.dumps({**request, "banditroute": {"exclude": ["sim-strong"]}})
+    )
+    assert run(["check", "--explain", "request.json", "--store", "memory://"]) == 0
+    shown = capsys.readouterr().out
+    assert "excluded: sim-strong: named in the request's banditroute.exclude" in shown
+    (here / "named.json").write_text(json.dumps({**request, "model": "sim-code"}))
+    assert run(["check", "--explain", "named.json", "--store", "memory://"]) == 0
+    assert "The caller asked for sim-code by name" in capsys.readouterr().out
+
+
+def test_check_prints_the_settings_as_json_without_secrets(here, capsys):
+    assert run(["check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["store"]["url"] == "sqlite:///banditroute.db"
+
+
+def test_a_request_file_that_is_missing_is_named(here, capsys):
+    assert run(["check", "--explain", "missing.json"]) == 2
+    assert "missing.json" in capsys.readouterr().err
+
+
+def data_folder(folder: Path, *, tokens: bool) -> Path:
+    """Two arms over thirty prompts: one right and dear, one wrong and cheap."""
+    folder.mkdir()
+    ids = [f"p{n}" for n in range(30)]
+    prompts = {"prompt_id": ids, "prompt": [f"Question {n}?" for n in range(30)]}
+    write(folder / "prompts.parquet", {**prompts, "task": ["exam"] * 30})
+    cells = [(id_, arm) for id_ in ids for arm in ("good one", "bad/one")]
+    outcomes = {
+        "prompt_id": [id_ for id_, _ in cells],
+        "arm": [arm for _, arm in cells],
+        "quality": [float(arm == "good one") for _, arm in cells],
+        "cost_usd": [0.002 if arm == "good one" else 0.0001 for _, arm in cells],
+    }
+    if tokens:
+        outcomes |= {"input_tokens": [100] * 60, "output_tokens": [200] * 60}
+    write(folder / "outcomes.parquet", outcomes)
+    (folder / "pool.json").write_text(json.dumps({"pool": ["good one", "bad/one"]}))
+    return folder
+
+
+def write(path: Path, columns: dict[str, list[object]]) -> None:
+    kinds = {str: DataType.utf8(), float: DataType.float64(), int: DataType.int32()}
+    arrays = [Array(column, type=kinds[type(column[0])]) for column in columns.values()]
+    arro3.io.write_parquet(Table.from_arrays(arrays, names=list(columns)), str(path))
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+def test_the_demo_replays_a_data_folder_once(here, capsys, tokens):
+    folder = data_folder(here / "data", tokens=tokens)
+    assert run(["demo", "--data", str(folder), "--json", "demo.json"]) == 0
+    result = json.loads((here / "demo.json").read_text())
+    assert result["requests"] == 30
+    assert result["best_fixed"] == pytest.approx(
+        {"quality": 1.0, "cost_usd": 0.002, "utility": 1.0 - 0.002 / 0.05}
+    )
+    assert result["cheapest"]["cost_usd"] == pytest.approx(0.0001)
+    quality = result["router"]["quality"]
+    assert quality > result["uniform"]["quality"]
+    # What was billed is what was recorded: the cost follows from how often each arm answered.
+    spent = quality * 0.002 + (1.0 - quality) * 0.0001
+    assert result["router"]["cost_usd"] == pytest.approx(spent)
 
 
 def test_the_demo_draws_a_picture_when_asked(here):

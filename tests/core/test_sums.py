@@ -96,3 +96,20 @@ def test_the_mean_is_weighted_and_nan_without_evidence():
     sums.add(0, np.array([1.0, -9.0]), 0.0, 0.25)
     assert sums.mean()[0] == pytest.approx(0.75)
     assert np.isnan(sums.mean()[1])
+
+
+def test_the_standard_error_of_the_mean_by_hand():
+    """Values 0 and 1: Σ(r − ½)² = 0.5, so √((0.5 + 0.2)/(3 · 2)); none: unknown."""
+    sums = one_arm(1)
+    sums.grow()
+    for value in (0.0, 1.0):
+        sums.add(0, np.ones(1), value, 1.0)
+    error = sums.standard_error(0.2)
+    assert error[0] == pytest.approx((0.7 / 6.0) ** 0.5)
+    assert np.isnan(error[1])
+
+
+def test_a_single_value_is_not_taken_for_certain():
+    sums = one_arm(1)
+    sums.add(0, np.ones(1), 1.0, 1.0)
+    assert sums.standard_error(0.2)[0] == pytest.approx((0.2 / 2.0) ** 0.5)

@@ -103,27 +103,10 @@ def test_retracted_feedback_counts_as_if_it_had_never_come(twins):
     assert sum(n for (n,) in learned(twins[0], "taken-back", "feedback_n")) == COUNT * 2 // 3
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the shared noise is learned at refit points, which count amendments too, so the "
-    "width depends on the way to the last word and not on that word alone",
-)
 @pytest.mark.usefixtures("amended", "taken_back")
 @pytest.mark.parametrize("router", ["auto", "taken-back"])
 def test_the_width_too_is_as_if_only_the_last_word_had_come(twins, router):
     assert_same(twins, router, "quality_sd")
-
-
-def test_before_the_first_refit_the_width_is_that_of_the_last_word(twins):
-    """At fewer than eight readings, the first refit."""
-    corrected, final = twins
-    ids = [decided(http, len(ARMS), "few") for http in twins]
-    said = say(corrected, ids[0][0], 0.1, 0.5, None, 0.9)
-    assert said == ["learned", "amended", "retracted", "learned"]
-    for one, other in zip(*ids, strict=True):
-        say(corrected, one, 0.9)
-        say(final, other, 0.9)
-    assert_same(twins, "few", *AGREED, "quality_sd")
 
 
 def test_whoever_takes_back_all_they_said_has_said_nothing(twins):

@@ -14,6 +14,7 @@ from doubles import (
     engine_on,
     featurizer,
     grow,
+    memory,
     outcome,
     router,
     running,
@@ -23,7 +24,7 @@ from doubles import (
 from banditroute.core import checkpoint
 from banditroute.core.choice import probabilities_of
 from banditroute.core.fold import RouterState
-from banditroute.core.policies import EpsilonGreedy, LinUCB
+from banditroute.core.policies import EpsilonGreedy, Fixed, Greedy, LinUCB, Uniform
 from banditroute.core.posterior import FeatureGroups
 from banditroute.engine import follower as follower_module
 from banditroute.errors import StoreError
@@ -39,19 +40,15 @@ async def assert_same(engine, decision):
     assert again.candidates == decision.candidates
 
 
-POLICIES = {"thompson": None, "linucb": LinUCB(1.5), "epsilon-greedy": EpsilonGreedy(0.2)}
-
-
-@pytest.mark.parametrize("policy", POLICIES)
 async def test_a_decision_is_made_again_exactly_after_hundreds_of_events_and_a_restart(
-    store, clock, policy, monkeypatch
+    store, clock, monkeypatch
 ):
-    monkeypatch.setattr(follower_module, "CHECKPOINT_EVERY", 100)
-    spec = router("a", "b", "c", policy=POLICIES[policy])
+    monkeypatch.setattr(follower_module, "CHECKPOINT_EVERY", 60)
+    spec = router("a", "b", "c")
     made = []
     async with running(engine_on(store, clock, spec)) as engine:
         for round_ in range(4):
-            await grow(engine, store, 25, seed=round_)
+            await grow(engine, store, 15, seed=round_)
             await engine.arms("auto")  # level, so that the next decision is made of it all
             made += [await decided(engine, f"prompt {round_}")]
             clock.advance(17.0)  # what an arm's error rate is trusted with fades
@@ -61,7 +58,7 @@ async def test_a_decision_is_made_again_exactly_after_hundreds_of_events_and_a_r
         for decision in made:
             await assert_same(engine, decision)
     async with running(engine_on(store, clock, spec, seed=8)) as restarted:
-        assert (await store.load_checkpoint("auto")).position == 400
+        assert (await store.load_checkpoint("auto")).position == 320
         for decision in made:
             await assert_same(restarted, decision)
     assert len({d.position for d in made}) == 4
@@ -72,6 +69,19 @@ async def _decided(engine, request):
     engine.remember(decision)
     await engine.settled(decision)
     return decision
+
+
+POLICIES = [LinUCB(1.5), EpsilonGreedy(0.2), Greedy(), Uniform(), Fixed("b")]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.spec)
+async def test_a_decision_of_every_policy_is_made_again(clock, policy):
+    async with running(engine_on(memory(clock), clock, router(policy=policy))) as engine:
+        await grow(engine, engine.store, 15)
+        await engine.arms("auto")
+        decisions = [await decided(engine, f"prompt {n}") for n in range(5)]
+        for decision in decisions:
+            await assert_same(engine, decision)
 
 
 async def test_a_named_arms_decision_is_made_again_too(store, clock):

@@ -203,6 +203,20 @@ async def test_the_application_starts_and_stops_its_engine():
     assert not engine._tasks
 
 
+async def test_what_is_no_http_is_left_to_the_framework(served):
+    sent = []
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/v1/chat/completions", "headers": []}
+    await served.application.http(scope, receive, send)
+    assert sent == ["websocket.close"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [

@@ -79,6 +79,7 @@ class Knowledge:
     covariances: Matrix
     evidence_n: Vector
     quality_mean: Vector
+    quality_mean_sd: Vector
     taught: Vector
     usage: UsageModel
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from banditroute.core.beliefs import Knowledge
-from banditroute.core.posterior import FeatureGroups
+from banditroute.core.posterior import START_NOISE, FeatureGroups
 from banditroute.core.quality import QualityModel
 from banditroute.core.usage import UsageModel
 from banditroute.values import Evidence, OutcomeEvidence
@@ -75,6 +75,7 @@ class RouterState:
             covariances=np.concatenate([quality.covariances, spread[None]]),
             evidence_n=np.append(quality.sums.n, 0.0),
             quality_mean=np.append(quality.sums.mean(), np.nan),
+            quality_mean_sd=np.append(quality.sums.standard_error(START_NOISE), np.nan),
             taught=np.append(quality.taught, 0).astype(np.float64),
             usage=self.usage.without_covariances(),
         )

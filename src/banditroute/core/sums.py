@@ -52,3 +52,14 @@ class RegressionSums:
         with np.errstate(invalid="ignore", divide="ignore"):
             means: Vector = self.moment[:, 0] / self.n
         return means
+
+    def standard_error(self, prior_variance: float) -> Vector:
+        """How far each arm's mean may be off, from the sums alone; NaN without evidence.
+
+        √(v/n) with v = (Σ w (r − mean)² + v₀)/(n + 1): the spread of the values, with one value
+        of the prior variance v₀ added so that a single value is not taken for certain.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scatter = np.maximum(self.square - self.n * self.mean() ** 2, 0.0)
+            spread: Vector = np.sqrt((scatter + prior_variance) / ((self.n + 1.0) * self.n))
+        return spread

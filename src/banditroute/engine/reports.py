@@ -13,8 +13,8 @@ from banditroute.core.roster import Roster
 class ArmReport:
     """What was learned of one arm. Numbers nobody could know yet are None.
 
-    ``quality`` ± ``quality_sd`` is the mean over the feedback given; ``share`` the part of the
-    router's calls that this arm answered.
+    ``quality`` ± ``quality_sd`` is the mean over the feedback given and its standard error;
+    ``share`` the part of the router's calls that this arm answered.
     """
 
     id: str
@@ -30,22 +30,22 @@ class ArmReport:
 
 def reports(knowledge: Knowledge, roster: Roster, now_s: float) -> list[ArmReport]:
     """A report of every arm of the roster, in its order."""
-    usage, hyper = knowledge.usage, knowledge.hyper
+    usage = knowledge.usage
     errors = usage.error_rate(now_s)
     costs, (latency, spread) = usage.mean_cost_usd(), usage.latency()
     total = max(float(usage.requests.sum()), 1.0)
     made = []
     for arm in roster:
         row = knowledge.rows.get(arm.id, -1)
-        weight = float(knowledge.evidence_n[row])
+        known = knowledge.evidence_n[row] > 0.0
         timed = usage.recent_latency_n[row] > 0.0
         made.append(
             ArmReport(
                 id=arm.id,
                 feedback_n=int(knowledge.taught[row]),
                 requests_n=int(usage.requests[row]),
-                quality=float(knowledge.quality_mean[row]) if weight > 0.0 else None,
-                quality_sd=float((hyper.noise / weight) ** 0.5) if weight > 0.0 else None,
+                quality=float(knowledge.quality_mean[row]) if known else None,
+                quality_sd=float(knowledge.quality_mean_sd[row]) if known else None,
                 cost_usd=float(costs[row]) if usage.cost_n[row] > 0.0 else None,
                 latency_s=exp(latency[row] + spread[row] / 2.0) if timed else None,
                 error_rate=float(errors[row]),

@@ -65,6 +65,7 @@ def demo(
         )
         tally = asyncio.run(_play(stage, port, seed))
     console = out()
+    console.print(screen.arms(tally, len(tally.cells.arm_ids)))
     console.print(screen.result(tally))
     console.print(screen.headline(tally), soft_wrap=True)
     if json_file is not None:

@@ -12,6 +12,7 @@ from banditroute.cli.console import table
 from banditroute.cli.demo.tally import Means, Tally
 
 RECENT = 500
+MOST_ARMS = 8  # while it runs: what is taller than the terminal cannot be drawn over
 
 
 class Screen:
@@ -29,23 +30,25 @@ class Screen:
         self._progress.update(self._bar, completed=done)
         if not self._tally.rows:
             return self._progress
-        return Group(self._progress, arms(self._tally), Text(headline(self._tally)))
+        return Group(self._progress, arms(self._tally, MOST_ARMS), Text(headline(self._tally)))
 
 
-def arms(tally: Tally) -> Table:
-    """Per arm: share of all and of the latest answers, measured quality and cost."""
+def arms(tally: Tally, most: int) -> Table:
+    """Of the ``most`` used arms: share of all and of the latest answers, quality and cost."""
     lines = table("arm", "share", f"last {RECENT}", "quality", "$ / call")
     columns = np.array(tally.columns)
     quality, cost = np.array(tally.quality), np.array(tally.cost_usd)
     share, recent = tally.share(), columns[-RECENT:]
-    for column in np.argsort(-share, kind="stable"):
+    for column in np.argsort(-share, kind="stable")[:most]:
         mine = columns == column
-        measured = (f"{quality[mine].mean():.3f}", f"{cost[mine].mean():.6f}")
+        measured = ("–", "–")
+        if mine.any():
+            measured = (f"{quality[mine].mean():.3f}", f"{cost[mine].mean():.6f}")
         lines.add_row(
             tally.cells.arm_ids[column],
             f"{share[column]:.1%}",
             f"{np.mean(recent == column):.1%}",
-            *(measured if mine.any() else ("–", "–")),
+            *measured,
         )
     return lines
 

@@ -131,16 +131,16 @@ def two(upstreams):
     return fresh(upstreams[1])
 
 
-@pytest.fixture
-async def client(server):
+@pytest.fixture(scope="module")
+async def client(server, anyio_backend):
     """With the retries that applications have: none of them must reach an upstream."""
     base_url = f"{server[0]}/v1"
     async with openai.AsyncOpenAI(base_url=base_url, api_key=CLIENT_KEY, max_retries=2) as client:
         yield client
 
 
-@pytest.fixture
-async def http(server):
+@pytest.fixture(scope="module")
+async def http(server, anyio_backend):
     async with httpx.AsyncClient(base_url=server[0]) as http:
         yield http
 

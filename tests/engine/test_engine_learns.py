@@ -262,6 +262,22 @@ async def test_a_batch_over_two_routers_is_refused_whole_when_too_many_speak(two
     assert (await numbers(two), await numbers(two, "other")) == before
 
 
+async def test_an_item_refused_late_is_named_by_its_place_in_the_whole_batch(two, monkeypatch):
+    """A decision may expire between the look and the write."""
+    here, there = await decided(two), await decided(two, name="other")
+    absorb = two.store.absorb
+
+    async def late(router, changes):
+        if router == "other":
+            raise UnknownDecision("gone", param="1")
+        return await absorb(router, changes)
+
+    monkeypatch.setattr(two.store, "absorb", late)
+    with pytest.raises(UnknownDecision) as caught:
+        await two.learn([score(two, d, 1.0) for d in (there, here, here, there)])
+    assert caught.value.param == "3"
+
+
 async def test_nothing_to_learn_is_fine(engine):
     assert await engine.learn([]) == []
 

@@ -268,6 +268,9 @@ async def test_nothing_new_is_not_saved_again(kept, engine):
     await follower.start()
     await follower.save()
     await follower.save()
+    again = following(kept)
+    await again.start()
+    await again.save()
     assert kept.calls["save_checkpoint"] == 1
 
 
@@ -284,11 +287,14 @@ async def test_what_was_known_earlier_can_be_folded_again(kept, engine, monkeypa
     assert (await follower.knowledge_at(0)).position == 0
 
 
-async def test_what_was_known_before_the_log_begins_is_said_to_be_gone(kept, engine, clock):
+@pytest.mark.parametrize("tail", [0, 2])
+async def test_what_was_known_before_the_log_begins_is_said_to_be_gone(kept, engine, clock, tail):
     await grow(engine, kept, 5)
     follower = following(kept)
     await follower.start()
     await save_and_trim(kept, follower, clock)
+    if tail:
+        await grow(engine, kept, tail, seed=6)
     with pytest.raises(StoreError, match="no longer reaches back to position 3"):
         await follower.knowledge_at(3)
 

@@ -204,6 +204,7 @@ class Dispatcher:
             if not begun:
                 call.upstream_s += self._monotonic() - began
                 raise
+            _log_failure(call, upstream_error)
             yield {"error": upstream_error}
         finally:
             cost = _cost_usd(arm, rewriter.usage)
@@ -219,10 +220,7 @@ class Dispatcher:
 
     def _fall_back(self, call: _Call, error: UpstreamError) -> None:
         """Decide again without the arm that failed; raise its error where that is no use."""
-        logger.warning(
-            "arm failed",
-            extra={"arm": error.arm_id, "fault": str(error.fault), "decision": call.decision.id},
-        )
+        _log_failure(call, error)
         spent = call.attempts >= call.spec.max_attempts
         if call.named or spent or error.fault is UpstreamFault.BAD_REQUEST:
             raise error
@@ -253,6 +251,11 @@ class Dispatcher:
             yield
         finally:
             self._in_flight[arm.id] -= 1
+
+
+def _log_failure(call: _Call, error: UpstreamError) -> None:
+    fields = {"arm": error.arm_id, "fault": str(error.fault), "decision": call.decision.id}
+    logger.warning("arm failed", extra=fields)
 
 
 def _cost_usd(arm: Arm, usage: Usage) -> float | None:

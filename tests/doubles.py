@@ -7,10 +7,10 @@ small worlds built from them.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from banditroute.core.beliefs import Objective
 from banditroute.core.choice import Rules
@@ -32,6 +32,8 @@ from banditroute.values import (
     Retraction,
     Wishes,
 )
+
+T = TypeVar("T")
 
 NOW_S = 1_800_000_000.0
 TTL_S = 800_000.0
@@ -56,6 +58,12 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - whatever it looks at has no event
             await asyncio.sleep(0.001)
+
+
+async def soon(awaitable: Awaitable[T]) -> T:
+    """What must come without anybody waiting for an event of the test's own."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await awaitable
 
 
 class FlakyStore:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 from serving import served
@@ -33,6 +34,9 @@ def run_here(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.skipif(
+    not (which("curl") and which("bash")), reason="curl and bash run the README's examples"
+)
 def test_the_curl_examples_work_as_printed(url, tmp_path):
     examples = [block for block in blocks("sh") if "curl" in block]
     assert len(examples) == 2

@@ -11,6 +11,7 @@ from doubles import (
     fault,
     router,
     score,
+    soon,
     until,
 )
 
@@ -71,10 +72,16 @@ async def test_what_the_call_did_is_recorded(dispatching, ticks):
     assert (record.outcome.cost_usd, record.outcome.error) == (0.003, None)
 
 
-async def test_feedback_finds_the_decision_as_soon_as_the_answer_is_there(dispatching):
+@pytest.mark.parametrize("call", ["complete", "stream", "route"])
+async def test_when_the_answer_is_there_the_decision_is_in_the_store(dispatching, call):
+    """So that feedback finds it at once, also through another replica."""
     dispatcher = await dispatching(ScriptedProvider(), router("a"))
-    answer = await dispatcher.complete("auto", asking())
-    await dispatcher.engine.learn([score(dispatcher.engine, answer.decision, 1.0)])
+    made = await getattr(dispatcher, call)("auto", asking())
+    if call == "stream":
+        async for _ in made.chunks:
+            pass
+    decision = made if call == "route" else made.decision
+    assert await dispatcher.engine.store.find("auto", decision.id)
 
 
 @pytest.mark.parametrize("word", RETRYABLE)
@@ -178,11 +185,11 @@ async def test_an_arm_without_a_free_place_is_out(dispatching):
     dispatcher = await dispatching(provider, spec)
     held = [asyncio.create_task(dispatcher.complete("auto", asking())) for _ in range(2)]
     await until(lambda: provider.called == ["a", "a"])
-    third = await dispatcher.complete("auto", asking())
+    third = await soon(dispatcher.complete("auto", asking()))
     assert third.decision.arm_id == "b"
     assert third.decision.excluded == {"a": "saturated"}
     with pytest.raises(NoEligibleArm) as caught:
-        await dispatcher.complete("a", asking())
+        await soon(dispatcher.complete("a", asking()))
     assert caught.value.reasons == {"a": "saturated"}
     hold.set()
     await asyncio.gather(*held)
@@ -196,7 +203,7 @@ async def test_a_fallback_finds_no_place_where_there_is_none(dispatching):
     dispatcher = await dispatching(provider, spec)
     held = asyncio.create_task(dispatcher.complete("b", asking()))
     await until(lambda: provider.called == ["b"])
-    answer = await dispatcher.complete("auto", asking())
+    answer = await soon(dispatcher.complete("auto", asking()))
     assert answer.decision.excluded == {"a": "failed", "b": "saturated"}
     hold.set()
     await held

@@ -11,6 +11,7 @@ from doubles import (
     chunk,
     fault,
     router,
+    soon,
     until,
     usage_chunk,
 )
@@ -150,7 +151,7 @@ async def test_an_abandoned_stream_leaves_nothing_behind(dispatching):
     streamed = await dispatcher.stream("auto", asking())
     assert (await anext(streamed.chunks))["choices"][0]["delta"] == {"content": "hel"}
     with pytest.raises(NoEligibleArm):
-        await dispatcher.stream("auto", asking())
+        await soon(dispatcher.stream("auto", asking()))
     await streamed.chunks.aclose()
     assert provider.closed_streams == 1
     (record,) = await kept(dispatcher)

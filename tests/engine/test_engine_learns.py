@@ -262,6 +262,17 @@ async def test_a_batch_over_two_routers_is_refused_whole_when_too_many_speak(two
     assert (await numbers(two), await numbers(two, "other")) == before
 
 
+async def test_items_of_one_batch_count_towards_the_same_bound(two):
+    here, there = await decided(two), await decided(two, name="other")
+    last = MOST_SOURCES - 1
+    await two.learn([score(two, there, 0.5, source=f"s{n}") for n in range(last)])
+    changes = [score(two, here, 1.0), *(score(two, there, 1.0, source=s) for s in ("x", "y"))]
+    with pytest.raises(InvalidRequest, match="sources") as caught:
+        await two.learn(changes)
+    assert caught.value.param == "2"
+    assert (await numbers(two))[here.arm_id][0] == 0
+
+
 async def test_an_item_refused_late_is_named_by_its_place_in_the_whole_batch(two, monkeypatch):
     """A decision may expire between the look and the write."""
     here, there = await decided(two), await decided(two, name="other")

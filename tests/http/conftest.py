@@ -3,8 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from wire import Served
-from wire import served as serve
+
+pytest.register_assert_rewrite("wire")
+
+from wire import Served  # noqa: E402 - after its assertions are rewritten
+from wire import served as serve  # noqa: E402
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import logging
 
 import httpx
 import pytest
-from doubles import completion, until
-from test_bad_input import CANARY, shaped
-from wire import KEY, SECOND, UPSTREAM, chat, events
+from doubles import completion, soon, until
+from wire import CANARY, KEY, SECOND, UPSTREAM, chat, events, shaped
 from wire import served as serve
 
 from banditroute.http import chat as chat_module
@@ -234,7 +233,7 @@ async def test_more_chats_than_are_allowed_are_told_to_come_back(stream):
     async with through(cloud, "[server]\nmax_concurrency = 2\n" + UPSTREAM) as running:
         held = [asyncio.create_task(running.post(CHAT, chat(stream=stream))) for _ in range(2)]
         await until(lambda: len(cloud.requests) == 2)
-        response = await running.post(CHAT, chat())
+        response = await soon(running.post(CHAT, chat()))
         assert response.status_code == 503
         assert shaped(response)["code"] == "overloaded"
         assert "max_concurrency" in shaped(response)["message"]
@@ -261,7 +260,7 @@ async def test_a_full_arm_is_told_to_come_back():
     async with through(cloud, UPSTREAM + "max_concurrency = 1\n") as running:
         held = asyncio.create_task(running.post(CHAT, chat()))
         await until(lambda: cloud.requests)
-        response = await running.post(CHAT, chat())
+        response = await soon(running.post(CHAT, chat()))
         assert response.status_code == 503
         assert shaped(response)["code"] == "no_eligible_arm"
         assert "already at its max_concurrency" in shaped(response)["message"]
@@ -291,46 +290,63 @@ async def test_a_request_id_that_is_none_or_insane_is_replaced(served, sent):
     assert len(response.headers["x-request-id"]) == 32
 
 
-async def test_a_caller_who_leaves_in_the_middle_leaves_nothing_behind():
-    """As a server tells it: the connection is gone while the arm is silent."""
-    hold = asyncio.Event()
-    left = asyncio.Event()
+class Silent(httpx.AsyncByteStream):
+    """The body of a stream that begins and then says nothing."""
 
-    class Silent(httpx.AsyncByteStream):
-        async def __aiter__(self):
-            yield b"data: " + json.dumps(CHUNK).encode() + b"\n\n"
-            await hold.wait()
+    def __init__(self):
+        self.left = asyncio.Event()
 
-        async def aclose(self):
-            left.set()
+    async def __aiter__(self):
+        yield b"data: " + json.dumps(CHUNK).encode() + b"\n\n"
+        await asyncio.Event().wait()
+
+    async def aclose(self):
+        self.left.set()
+
+
+SCOPE = {
+    "type": "http",
+    "method": "POST",
+    "path": CHAT,
+    "raw_path": CHAT.encode(),
+    "query_string": b"",
+    "headers": [],
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+}
+
+
+@pytest.mark.parametrize("ending", ["disconnect", "no head can be sent", "no chunk can be sent"])
+async def test_a_caller_who_leaves_a_stream_leaves_nothing_behind(ending):
+    """As a server tells it, while the arm is silent."""
+    silent = Silent()
 
     def upstream(request):
         headers = {"content-type": "text/event-stream"}
-        return httpx.Response(200, stream=Silent(), headers=headers)
+        return httpx.Response(200, stream=silent, headers=headers)
 
     async with serve(UPSTREAM, transport=httpx.MockTransport(upstream)) as running:
-        body = json.dumps(chat(stream=True)).encode()
+        parts = running.application.http.state.parts
         came = asyncio.Queue()
-        await came.put({"type": "http.request", "body": body, "more_body": False})
+        body = json.dumps(chat(stream=True)).encode()
+        came.put_nowait({"type": "http.request", "body": body, "more_body": False})
         sent = []
 
         async def send(message):
             sent.append(message)
-            if b"hel" in message.get("body", b""):
-                await came.put({"type": "http.disconnect"})
+            assert parts.running == 1, "a stream has its place until its end"
+            if message["type"] == "http.response.start":
+                if ending == "no head can be sent":
+                    raise ConnectionResetError
+            elif ending == "no chunk can be sent":
+                raise ConnectionResetError
+            else:
+                came.put_nowait({"type": "http.disconnect"})
 
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": CHAT,
-            "raw_path": CHAT.encode(),
-            "query_string": b"",
-            "headers": [],
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-        }
-        await running.application.http(scope, came.get, send)
-        assert left.is_set()
-        assert running.application.http.state.parts.running == 0
+        call = running.application.http(dict(SCOPE), came.get, send)
+        (end,) = await soon(asyncio.gather(call, return_exceptions=True))
+        assert end is None or isinstance(end, ConnectionResetError)
+        assert silent.left.is_set()
+        assert parts.running == 0
         decision_id = dict(sent[0]["headers"])[b"x-banditroute-decision-id"].decode()
         receipt = (await running.get(f"/v1/decisions/{decision_id}")).json()
         assert receipt["outcome"]["error"] == "abandoned"

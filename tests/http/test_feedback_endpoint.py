@@ -3,8 +3,7 @@
 import asyncio
 
 import pytest
-from test_bad_input import shaped
-from wire import CONFIG, chat
+from wire import CONFIG, chat, shaped
 from wire import served as serve
 
 from banditroute.errors import InvalidRequest, StoreUnavailable

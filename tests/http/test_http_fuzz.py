@@ -6,8 +6,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_bad_input import shaped
-from wire import served
+from wire import served, shaped
 
 PATHS = ["/v1/chat/completions", "/feedback", "/v1/outcomes", "/v1/route"]
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 from doubles import asking, grow
 from starlette.exceptions import HTTPException
-from test_bad_input import shaped
-from wire import CONFIG, chat
+from wire import CONFIG, chat, shaped
 from wire import served as serve
 
 from banditroute.errors import BanditrouteError, CheckpointInvalid

@@ -77,6 +77,7 @@ output_usd_per_mtok = 2.0
 """
 SECOND = UPSTREAM[UPSTREAM.index("[[arms]]") :].replace('"one"', '"two"')
 KEY = "sk-canary-key-000"
+CANARY = "canary-7f3a"  # in prompts; never to be seen in an error or a log
 
 
 @dataclass
@@ -129,3 +130,17 @@ def events(response: httpx.Response) -> list[str]:
     parts = response.text.split("\n\n")
     assert parts.pop() == ""
     return [part.removeprefix("data: ") for part in parts if not part.startswith(":")]
+
+
+def shaped(response: httpx.Response) -> dict[str, Any]:
+    """The error of a response, which must be of OpenAI's shape and nothing besides."""
+    body = response.json()
+    assert body.keys() == {"error"}
+    error = body["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["message"]
+    kinds = {404: "not_found_error", 429: "rate_limit_error"}
+    usual = "invalid_request_error" if response.status_code < 500 else "api_error"
+    assert error["type"] == kinds.get(response.status_code, usual)
+    assert "x-request-id" in response.headers
+    return error

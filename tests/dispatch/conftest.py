@@ -4,9 +4,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from doubles import Clock, ScriptedProvider, engine_on, memory, router, running
+from doubles import PATIENCE_S, Clock, ScriptedProvider, engine_on, memory, router, running
 
 from banditroute.dispatch import Dispatcher
+from banditroute.engine import engine as engine_module
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes nobody give up waiting for the store."""
+    monkeypatch.setattr(engine_module, "SETTLE_S", PATIENCE_S)
+    monkeypatch.setattr(engine_module, "LEVEL_S", PATIENCE_S)
 
 
 @pytest.fixture

@@ -1,9 +1,17 @@
 """Fixtures for the engine: a standing clock, and both embedded stores."""
 
 import pytest
-from doubles import TTL_S, Clock, memory
+from doubles import PATIENCE_S, TTL_S, Clock, memory
 
+from banditroute.engine import engine as engine_module
 from banditroute.stores import SQLiteStore, Store
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes nobody give up waiting for the store."""
+    monkeypatch.setattr(engine_module, "SETTLE_S", PATIENCE_S)
+    monkeypatch.setattr(engine_module, "LEVEL_S", PATIENCE_S)
 
 
 @pytest.fixture

@@ -38,7 +38,6 @@ def _short_pauses(monkeypatch):
     monkeypatch.setattr(follower_module, "PAUSE_S", 0.001)
     monkeypatch.setattr(backlog_module, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(backlog_module, "LONGEST_PAUSE_S", 0.002)
-    monkeypatch.setattr(engine_module, "SETTLE_S", 0.05)
 
 
 @pytest.fixture
@@ -113,8 +112,11 @@ async def test_while_the_store_refuses_no_answer_waits_for_it(engine, flaky, mon
         assert not await engine.settled(decision)
 
 
-async def test_feedback_on_a_decision_still_in_line_is_not_called_unknown(engine, flaky):
+async def test_feedback_on_a_decision_still_in_line_is_not_called_unknown(
+    engine, flaky, monkeypatch
+):
     """The client is told to come back, for the decision will be there."""
+    monkeypatch.setattr(engine_module, "SETTLE_S", 0.01)
     flaky.broken = {"remember"}
     decision = engine.decide("auto", asking())
     engine.remember(decision)

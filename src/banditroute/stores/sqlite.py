@@ -142,8 +142,9 @@ class SQLiteStore:
             left_s = deadline - loop.time()
             if left_s <= 0:
                 return False
-            with suppress(TimeoutError):
-                await asyncio.wait_for(grown.wait(), min(self._poll_s, left_s))
+            with suppress(TimeoutError):  # not wait_for: on Python 3.11 it can lose a cancellation
+                async with asyncio.timeout(min(self._poll_s, left_s)):
+                    await grown.wait()
         return True
 
     async def head(self, router: str) -> int:

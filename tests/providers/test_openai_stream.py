@@ -111,10 +111,10 @@ async def test_a_last_event_without_its_empty_line_counts():
     "ending",
     [
         [STREAM_END],
-        [FIN],
+        [0.1, FIN],
         [0.05, RST],
         [*events(DONE), STREAM_END],
-        [piece(b'data: {"cho'), FIN],
+        [piece(b'data: {"cho'), 0.1, FIN],
         [piece(b'data: {"cho'), STREAM_END],
     ],
     ids=["clean end", "FIN", "RST", "DONE", "FIN inside an event", "clean end inside an event"],
@@ -140,7 +140,7 @@ async def test_every_choice_needs_its_own_finish_reason():
     assert error is None
 
 
-@pytest.mark.parametrize("ending", [[FIN], [0.05, RST], [WAIT]], ids=["FIN", "RST", "stall"])
+@pytest.mark.parametrize("ending", [[0.1, FIN], [0.05, RST], [WAIT]], ids=["FIN", "RST", "stall"])
 async def test_what_breaks_after_a_complete_answer_spoils_nothing(ending, monkeypatch):
     monkeypatch.setattr("banditroute.providers.openai.TAIL_S", 0.1)
     chunks, error = await played(STREAM_HEAD, *events(delta("a"), STOP), *ending)

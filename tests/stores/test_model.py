@@ -29,6 +29,7 @@ class StoreMachine(RuleBasedStateMachine):
     """Commands go to any client of the store, and to plain dictionaries; both must agree."""
 
     def make_clients(self) -> list[Store]:
+        """One machine a store below says which clients; this one is never run by itself."""
         raise NotImplementedError
 
     @initialize()

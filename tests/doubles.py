@@ -22,6 +22,7 @@ from banditroute.engine import Engine, RouterSpec
 from banditroute.errors import StoreUnavailable, UpstreamError, UpstreamFault
 from banditroute.providers.base import Completion
 from banditroute.stores import MemoryStore, Store
+from banditroute.stores.base import Pending
 from banditroute.values import (
     Arm,
     Decision,
@@ -81,6 +82,9 @@ class FlakyStore:
 
     async def close(self) -> None:
         await self.store.close()
+
+    def pending(self) -> Pending:
+        return self.store.pending()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)

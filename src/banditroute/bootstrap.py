@@ -61,7 +61,7 @@ def build(
     Raises StoreUnusable for a store that this version does not have, and DataError for a data
     folder that cannot be replayed.
     """
-    engine = build_engine(settings, clock=clock, entropy=entropy)
+    engine = build_engine(settings, clock=clock, entropy=entropy, outbox=True)
     providers = {
         provider.name: _provider(provider, transport, (scenes or {}).get(provider.name))
         for provider in settings.providers
@@ -82,10 +82,18 @@ def build_engine(
     *,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
+    outbox: bool = False,
 ) -> Engine:
-    """The engine alone, for whoever decides or looks without calling any arm."""
+    """The engine alone, for whoever decides or looks without calling any arm.
+
+    Only with ``outbox`` it takes part in keeping promises while a remote store is away.
+    """
+    kept = settings.store
     store = open_store(
-        settings.store.url, decision_ttl_s=settings.store.decision_ttl_s, clock=clock
+        kept.url,
+        decision_ttl_s=kept.decision_ttl_s,
+        clock=clock,
+        outbox=kept.outbox_folder if outbox else None,
     )
     featurizer = Featurizer(
         text=settings.features.text,

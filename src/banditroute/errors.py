@@ -10,6 +10,7 @@
   x StoreError
     x StoreUnavailable      the store did not answer; trying again later can help
     x StoreUnusable         the store can never be used as configured
+    x HistoryLost           the store went back in time: its log is not the one that was read
     x FeatureMismatch       what is stored was learned from other context features
     x CheckpointInvalid     a stored checkpoint cannot be trusted
   x DataError               a data folder is not in the documented format
@@ -101,6 +102,14 @@ class StoreUnavailable(StoreError):
 
 class StoreUnusable(StoreError):
     """The store cannot be used as configured: no such folder, no permission, no such scheme."""
+
+
+class HistoryLost(StoreError):
+    """The store lost what it had: its log no longer continues what was read of it before.
+
+    A failover that dropped the last writes, a restart without them, or a wiped server. What
+    was folded must be folded again from what is there now.
+    """
 
 
 class FeatureMismatch(StoreError):

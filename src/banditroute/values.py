@@ -212,6 +212,7 @@ class Learned(StrEnum):
     AMENDED = "amended"
     UNCHANGED = "unchanged"
     RETRACTED = "retracted"
+    ACCEPTED = "accepted"  # kept on this replica's disk; the store learns it once it is back
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The command line: what it prints, what it refuses, and its exit codes."""
 
+import asyncio
 import json
+import pickle
 import socket
 from pathlib import Path
 
@@ -8,12 +10,30 @@ import arro3.io
 import httpx
 import pytest
 from arro3.core import Array, DataType, Table
+from doubles import Clock, FlakyStore, engine_on, memory
 from serving import served
 
 from banditroute import __version__
 from banditroute.cli.app import run
+from banditroute.cli.console import settings_from
+from banditroute.cli.serve import try_out
+from banditroute.cli.workers import worker
+from banditroute.config import default_text, parse
 
 ROOT = Path(__file__).resolve().parents[2]
+REAL = """
+[[providers]]
+name = "real"
+kind = "openai"
+base_url = "http://127.0.0.1:1/v1"
+api_key = "${KEY}"
+
+[[arms]]
+id = "real"
+provider = "real"
+input_usd_per_mtok = 1.0
+output_usd_per_mtok = 2.0
+"""
 
 
 @pytest.fixture
@@ -31,7 +51,8 @@ def test_the_version_is_printed(capsys):
 def test_without_a_command_the_help_names_them_all(capsys):
     run([])
     printed = capsys.readouterr().out
-    assert all(command in printed for command in ("serve", "demo", "inspect", "check"))
+    commands = ("serve", "demo", "inspect", "check", "export", "import")
+    assert all(command in printed for command in commands)
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--port", "x"], ["demo", "--nope"]])
@@ -63,7 +84,7 @@ def test_a_missing_configuration_exits_2_and_says_where_it_was_looked_for(here, 
 @pytest.mark.parametrize(
     ("store", "said"),
     [
-        ("redis://localhost/0", "redis"),
+        ("redis+sentinel://localhost", "SERVICE"),
         ("sqlite:////no/such/folder/x.db", "/no/such/folder"),
         ("nonsense", "memory://"),
     ],
@@ -77,6 +98,62 @@ def test_a_database_that_cannot_be_written_exits_2_and_is_named(here, capsys):
     (here / "x.db").write_bytes(b"this is no database, but it is long enough to be read as one" * 9)
     assert run(["serve", "--port", "0", "--store", "sqlite:///x.db"]) == 2
     assert "x.db" in capsys.readouterr().err
+
+
+def test_workers_without_a_database_that_they_could_open_exit_2_and_say_so_once(here, capfd):
+    (here / "x.db").write_bytes(b"this is no database, but it is long enough to be read as one" * 9)
+    assert run(["serve", "--port", "0", "--workers", "3", "--store", "sqlite:///x.db"]) == 2
+    said = capfd.readouterr()
+    assert said.err.count("banditroute: ") == 1
+    assert "listens" not in said.out
+
+
+@pytest.mark.parametrize("workers", ["0", "65", "many"])
+def test_a_number_of_workers_that_makes_no_sense_exits_2(here, capsys, workers):
+    assert run(["serve", "--workers", workers]) == 2
+    assert "--workers" in capsys.readouterr().err
+
+
+def test_workers_that_would_each_learn_alone_are_refused(here, capsys):
+    assert run(["serve", "--workers", "2", "--store", "memory://"]) == 2
+    said = capsys.readouterr().err
+    assert "workers = 2" in said
+    assert "memory://" in said
+    text = default_text().replace("#workers = 1 ", "workers = 3 ")
+    (here / "config.toml").write_text(text.replace("sqlite:///banditroute.db", "memory://"))
+    assert run(["check"]) == 2
+    assert "workers = 3" in capsys.readouterr().err
+
+
+def test_what_the_command_line_says_of_workers_and_store_wins(here):
+    text = default_text().replace("#workers = 1 ", "workers = 3 ")
+    path = here / "config.toml"
+    path.write_text(text.replace("sqlite:///banditroute.db", "memory://"))
+    assert settings_from(path, workers=1).server.workers == 1
+    settings = settings_from(path, store="sqlite:///x.db")
+    assert (settings.server.workers, settings.store.url) == (3, "sqlite:///x.db")
+    assert settings_from(path, store="sqlite:///x.db", workers=2).server.workers == 2
+
+
+def test_a_store_that_is_only_away_keeps_no_worker_from_starting(monkeypatch):
+    clock = Clock()
+    store = FlakyStore(memory(clock))
+    store.down = True
+    engine = engine_on(store, clock)
+    asyncio.run(try_out(engine))
+    assert store.calls["claim"]
+    assert not engine._tasks
+
+
+def test_a_worker_is_made_of_settings_that_came_through_a_pipe():
+    text = default_text() + REAL
+    settings = parse(text.replace("sqlite:///banditroute.db", "memory://"), {"KEY": "sk-secret"})
+    sent = pickle.loads(pickle.dumps(settings))
+    assert sent == settings
+    (provider,) = [one for one in sent.providers if one.name == "real"]
+    assert provider.api_key.get_secret_value() == "sk-secret"
+    app = worker(sent)
+    assert set(app.state.parts.engine.routers) == {"auto"}
 
 
 def test_a_port_that_is_taken_exits_2(here, capsys):

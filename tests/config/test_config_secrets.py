@@ -157,3 +157,45 @@ def test_a_variable_elsewhere_is_refused_instead_of_staying_as_it_is(text, key):
 def test_an_example_prompt_may_hold_anything():
     text = with_provider('[[tasks]]\nname = "shell"\nexamples = ["What does ${HOME} expand to?"]')
     assert parse(text, {}).tasks[0].examples == ("What does ${HOME} expand to?",)
+
+
+def with_store(url):
+    return with_provider(f'[store]\nurl = "{url}"')
+
+
+def test_a_stores_password_is_filled_in_and_quoted():
+    settings = parse(with_store("redis://me:${PASSWORD}@h/0"), {"PASSWORD": "p@/: w\n"})
+    assert settings.store.url == "redis://me:p%40%2F%3A%20w@h/0"
+
+
+def test_a_whole_store_url_may_be_one_variable():
+    url = f"rediss://me:{CANARY}@h:1/0"
+    assert parse(with_store("${REDIS_URL}"), {"REDIS_URL": f"{url}\n"}).store.url == url
+
+
+def test_a_stores_password_is_never_shown():
+    settings = parse(with_store("redis+sentinel://:${P}@h/m?sentinel_password=${P}"), {"P": CANARY})
+    seen = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert CANARY not in seen + settings.store.shown_url
+    assert CANARY in settings.store.url
+
+
+@pytest.mark.parametrize(
+    "url", [f"redis://:{CANARY}@h", f"redis+sentinel://h/m?sentinel_password={CANARY}"]
+)
+def test_a_stores_password_never_stands_in_the_file(url):
+    error = error_of(with_store(url))
+    assert "store.url: a secret never stands in the file" in str(error)
+    assert "${REDIS_PASSWORD}" in str(error)
+    assert CANARY not in str(error)
+
+
+def test_a_missing_password_of_a_store_is_named():
+    error = error_of(with_store("redis://:${NOT_THERE}@h"))
+    assert "store.url: environment variable NOT_THERE is not set" in str(error)
+
+
+def test_a_store_url_from_the_environment_that_cannot_be_used_is_not_repeated():
+    error = error_of(with_store("${REDIS_URL}"), {"REDIS_URL": f"amqp://u:{CANARY}@h"})
+    assert "store.url: must be" in str(error)
+    assert CANARY not in str(error)

@@ -3,7 +3,7 @@
 import pytest
 
 from banditroute.config.units import duration_s
-from banditroute.config.urls import store_url, upstream_url
+from banditroute.config.urls import store_url, upstream_url, without_password
 
 
 @pytest.mark.parametrize(
@@ -83,23 +83,50 @@ def test_an_unusable_upstream_is_refused_without_repeating_it(url):
     assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///b.db", "sqlite:////var/lib/b.db"])
-def test_memory_and_sqlite_are_the_stores_of_this_version(url):
+STORES = {
+    "memory://": "memory://",
+    "sqlite:///b.db": "sqlite:///b.db",
+    "sqlite:////var/lib/b.db": "sqlite:////var/lib/b.db",
+    "redis://host": "redis://host",
+    "redis://[::1]:6379/2": "redis://[::1]:6379/2",
+    "rediss://me:pass%40@host:1/0?ca=/ca.pem": "rediss://me:***@host:1/0?ca=/ca.pem",
+    "valkey://:pass@host": "valkey://:***@host",
+    "unix:///run/redis.sock?db=1": "unix:///run/redis.sock?db=1",
+    "redis+cluster://:pass@a:1,b:2": "redis+cluster://:***@a:1,b:2",
+    "redis+sentinel://u:pass@a:1,b/main/3?sentinel_password=too": (
+        "redis+sentinel://u:***@a:1,b/main/3?sentinel_password=***"
+    ),
+}
+
+
+@pytest.mark.parametrize("url", STORES)
+def test_a_store_is_named_by_its_url(url):
     assert store_url(url) == url
+
+
+@pytest.mark.parametrize(("url", "shown"), STORES.items())
+def test_a_stores_url_is_shown_without_its_password(url, shown):
+    assert without_password(url) == shown
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis://host/0", "not supported by this version"),
-        ("rediss://host/0", "not supported by this version"),
+        ("redis://", "HOST:PORT"),
+        ("redis://a,b", "cluster"),
+        ("redis://:SECRET@", "HOST:PORT"),
+        ("redis+sentinel://a:1,b:2", "SERVICE"),
+        ("redis+cluster://a:1/3", "cluster"),
+        ("unix://", "unix:///PATH"),
+        ("redis+other://host", "must be"),
         ("sqlite://b.db", "must name a file"),
         ("sqlite:///", "must name a file"),
         ("memory://x", "must be"),
-        ("postgres://h", "must be"),
+        ("postgres://u:SECRET@h", "must be"),
         ("", "must be"),
     ],
 )
-def test_other_stores_are_refused(url, words):
-    with pytest.raises(ValueError, match=words):
+def test_other_stores_are_refused_without_repeating_them(url, words):
+    with pytest.raises(ValueError, match=words) as caught:
         store_url(url)
+    assert "SECRET" not in str(caught.value)

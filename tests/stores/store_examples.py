@@ -103,3 +103,16 @@ def plain(value: Any) -> dict[str, Any]:
     """A value's fields with x as bytes, so that == also tells 0.0 from -0.0 in it."""
     named = {f.name: getattr(value, f.name) for f in fields(value)}
     return {**named, "x": value.x.tobytes()}
+
+
+async def evidence_of(store: Store, router: str = "auto") -> list[dict[str, Any]]:
+    """A whole log, in a form that == compares to the bit."""
+    return [plain(entry) for entry in await store.evidence(router, 0, 100_000)]
+
+
+async def records_of(store: Store, router: str = "auto") -> list[tuple[Any, ...]]:
+    """All that is known of every decision, in a form that == compares to the bit."""
+    return [
+        (plain(record.decision), record.outcome, list(record.marks.items()))
+        async for record in store.decisions(router)
+    ]

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from redis_clients import fake_links
 from store_examples import TTL_S, Clock, Examples
 
 from banditroute.core.feedback import reading
 from banditroute.core.identity import Mint
 from banditroute.errors import OutcomeConflict, UnknownDecision
-from banditroute.stores import MemoryStore, SQLiteStore
+from banditroute.stores import MemoryStore, OutboxStore, RedisStore, SQLiteStore
 from banditroute.stores.base import Store
 from banditroute.values import Checkpoint, Feedback, Learned, Outcome, QualityEvidence, Retraction
 
@@ -229,6 +230,28 @@ class SQLiteMachine(StoreMachine):
             self.folder.cleanup()
 
 
+class RedisMachine(StoreMachine):
+    def make_clients(self):
+        links = fake_links()
+        return [RedisStore(links, decision_ttl_s=TTL_S, clock=self.clock) for _ in range(2)]
+
+
+class OutboxMachine(StoreMachine):
+    """Every second client has an outbox, and what one promises the others see."""
+
+    def make_clients(self):
+        self.folder, links = TemporaryDirectory(), fake_links()
+        remotes = [RedisStore(links, decision_ttl_s=TTL_S, clock=self.clock) for _ in range(3)]
+        kept = {"decision_ttl_s": TTL_S, "clock": self.clock, "early_s": 0.0}
+        folder = Path(self.folder.name)
+        return [*(OutboxStore(remote, folder, **kept) for remote in remotes[:2]), remotes[2]]
+
+    def teardown(self):
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
 _settings = settings(
     max_examples=25,
     stateful_step_count=20,
@@ -240,3 +263,7 @@ TestMemoryAgainstDictionaries = MemoryMachine.TestCase
 TestMemoryAgainstDictionaries.settings = _settings
 TestSQLiteAgainstDictionaries = SQLiteMachine.TestCase
 TestSQLiteAgainstDictionaries.settings = _settings
+TestRedisAgainstDictionaries = RedisMachine.TestCase
+TestRedisAgainstDictionaries.settings = _settings
+TestOutboxAgainstDictionaries = OutboxMachine.TestCase
+TestOutboxAgainstDictionaries.settings = _settings

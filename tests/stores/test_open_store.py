@@ -8,7 +8,7 @@ import pytest
 from store_examples import Clock
 
 from banditroute.errors import StoreUnusable
-from banditroute.stores import MemoryStore, SQLiteStore, open_store
+from banditroute.stores import MemoryStore, OutboxStore, RedisStore, SQLiteStore, open_store
 from banditroute.stores.retention import Retention, Saved, base
 
 
@@ -46,16 +46,25 @@ def test_any_other_url_is_refused_with_the_forms_there_are(url: str, clock: Cloc
         open_store(url, decision_ttl_s=1.0, clock=clock)
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster"])
-def test_redis_is_refused_by_name_and_its_password_is_not_repeated(scheme: str, clock: Clock):
+@pytest.mark.parametrize("url", ["redis://h/0", "rediss://h", "unix:///s", "redis+cluster://h"])
+def test_a_remote_store_has_an_outbox_in_front_of_it_if_there_is_a_folder(
+    url: str, clock: Clock, tmp_path: Path
+):
+    assert isinstance(open_store(url, decision_ttl_s=1.0, clock=clock), RedisStore)
+    store = open_store(url, decision_ttl_s=1.0, clock=clock, outbox=tmp_path / "outbox")
+    assert isinstance(store, OutboxStore)
+    assert not (tmp_path / "outbox").exists(), "nothing is opened yet"
+
+
+def test_a_password_is_never_repeated(clock: Clock):
     with pytest.raises(StoreUnusable) as caught:
-        open_store(f"{scheme}://user:secret@host/0", decision_ttl_s=1.0, clock=clock)
-    assert f"{scheme}:// is not supported by this version" in str(caught.value)
+        open_store("redis+sentinel://user:secret@host", decision_ttl_s=1.0, clock=clock)
+    assert "no service" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ttl_s", [0.0, -1.0, float("inf"), float("nan")])
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///x.db"])
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///x.db", "redis://h"])
 def test_a_time_to_live_is_positive_and_finite(url: str, ttl_s: float, clock: Clock):
     with pytest.raises(ValueError, match="time to live"):
         open_store(url, decision_ttl_s=ttl_s, clock=clock)

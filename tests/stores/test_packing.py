@@ -17,24 +17,30 @@ from store_examples import Clock, Examples
 from banditroute.errors import InvalidRequest, StoreError
 from banditroute.stores import packing
 from banditroute.stores.packing import (
+    pack_changes,
     pack_decision,
     pack_evidence,
     pack_marks,
     pack_outcome,
+    pack_outcomes,
+    unpack_changes,
     unpack_decision,
     unpack_evidence,
     unpack_marks,
     unpack_outcome,
+    unpack_outcomes,
 )
 from banditroute.values import (
     Candidate,
     Decision,
+    Feedback,
     FeedbackKind,
     Mark,
     Outcome,
     OutcomeEvidence,
     QualityEvidence,
     Reading,
+    Retraction,
 )
 
 texts = st.text(max_size=8)
@@ -87,6 +93,14 @@ evidence = st.builds(QualityEvidence, **places, old=readings, new=readings) | st
 )  # fmt: skip
 
 
+feedbacks = st.builds(
+    Feedback,
+    id=texts, decision_id=texts, score=floats, source=texts, kind=st.sampled_from(FeedbackKind),
+    weight=floats, comment=st.none() | texts, metadata=metadata,
+)  # fmt: skip
+retractions = st.builds(Retraction, id=texts, decision_id=texts, source=texts)
+
+
 def exactly(value: Any) -> Any:
     """A value's parts, with floats as their bits: NaN equals itself and 0.0 is not -0.0."""
     if isinstance(value, float):
@@ -117,6 +131,16 @@ def test_marks_come_back_exactly_and_in_order(value):
     assert exactly(unpack_marks(pack_marks(value))) == exactly(value)
 
 
+@given(st.lists(outcomes, max_size=3))
+def test_outcomes_come_back_exactly_and_in_order(value):
+    assert exactly(unpack_outcomes(pack_outcomes(value))) == exactly(value)
+
+
+@given(st.lists(feedbacks | retractions, max_size=3))
+def test_feedbacks_and_retractions_come_back_exactly_and_in_order(value):
+    assert exactly(unpack_changes(pack_changes(value))) == exactly(value)
+
+
 @given(evidence)
 def test_evidence_comes_back_exactly(value):
     assert exactly(unpack_evidence(pack_evidence(value))) == exactly(value)
@@ -130,6 +154,8 @@ def decision() -> Decision:
 def test_every_field_has_its_place():
     """A field added to a value must be given a place here, and a new VERSION."""
     assert {*packing._DECISION, "candidates", "x"} == {field.name for field in fields(Decision)}
+    assert set(packing._FEEDBACK) == {field.name for field in fields(Feedback)}
+    assert set(packing._RETRACTION) == {field.name for field in fields(Retraction)}
     assert {*packing._CANDIDATE, "arm_id"} == {field.name for field in fields(Candidate)}
 
 

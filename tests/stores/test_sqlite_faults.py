@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from store_examples import TTL_S, Clock, Examples, opened
 
 from banditroute.errors import StoreError, StoreUnavailable, StoreUnusable
 from banditroute.stores import SQLiteStore
-from banditroute.stores.sqlite_schema import connect
+from banditroute.stores.sqlite_schema import STORE, connect
 from banditroute.values import Learned
 
 pytestmark = pytest.mark.anyio
@@ -177,14 +178,10 @@ async def test_a_lock_held_at_the_switch_to_wal_for_too_long_is_unavailable(path
             connect(path, 0.02)
 
 
-async def test_a_full_disk_at_opening_is_unavailable_and_not_unusable(path, monkeypatch):
+async def test_a_full_disk_at_opening_is_unavailable_and_not_unusable(path):
     huge = "CREATE TABLE huge AS SELECT zeroblob(1000000)"
-    monkeypatch.setattr(
-        "banditroute.stores.sqlite_schema._TABLES", ("PRAGMA max_page_count = 3", huge)
-    )
     with pytest.raises(StoreUnavailable, match="is full"):
-        connect(path, 0.1)
-    monkeypatch.undo()
+        connect(path, 0.1, replace(STORE, tables=("PRAGMA max_page_count = 3", huge)))
     connect(path, 0.1).close()
 
 

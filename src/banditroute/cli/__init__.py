@@ -1,4 +1,4 @@
-"""The command line: ``banditroute serve | demo | inspect | check``."""
+"""The command line: ``banditroute serve | demo | inspect | check | export | import``."""
 
 import os
 import sys

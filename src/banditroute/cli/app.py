@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from banditroute import __version__
-from banditroute.cli import check, demo, inspect, serve
+from banditroute.cli import check, demo, inspect, serve, transfer
 from banditroute.cli.console import complain
 from banditroute.errors import (
     BanditrouteError,
@@ -35,6 +35,8 @@ cli.command("serve")(serve.serve)
 cli.command("demo")(demo.demo)
 cli.command("inspect")(inspect.inspect)
 cli.command("check")(check.check)
+cli.command("export")(transfer.export)
+cli.command("import")(transfer.import_)
 
 
 @cli.callback(invoke_without_command=True)

@@ -86,7 +86,7 @@ def _print_settings(settings: Settings, *, as_json: bool) -> None:
         typer.echo(settings.model_dump_json(indent=2))
         return
     console = out()
-    console.print(f"the configuration is fine; store {settings.store.url}")
+    console.print(f"the configuration is fine; store {settings.store.shown_url}")
     rows = table("arm", "provider", "model", "$ in / Mtok", "$ out / Mtok", "capabilities")
     for arm in settings.arms:
         prices = (f"{arm.input_usd_per_mtok:g}", f"{arm.output_usd_per_mtok:g}")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from banditroute.config import Settings, StoreSettings, default_text, load, parse
-from banditroute.errors import ConfigError
+from banditroute.errors import ConfigError, StoreUnusable
 
 DEFAULT_CONFIG = Path("config.toml")
 
@@ -27,24 +27,47 @@ StoreOption = Annotated[
 ]
 
 
-def settings_from(config: Path, *, store: str | None = None) -> Settings:
+def settings_from(
+    config: Path, *, store: str | None = None, workers: int | None = None
+) -> Settings:
     """The settings of a file; where the default one is absent, the shipped example's.
 
-    Raises ConfigError with every problem that the file has.
+    What is given besides counts instead of what the file says. Raises ConfigError with every
+    problem that the file has, and for workers without a store that they could share.
     """
     if config == DEFAULT_CONFIG and not config.exists():
         note("no config.toml here: using the shipped example (simulated arms, no key)")
         settings = parse(default_text(), os.environ, "the shipped config.toml")
     else:
         settings = load(config, os.environ)
-    if store is None:
-        return settings
+    if store is not None:
+        settings = settings.model_copy(update={"store": _store_table(settings, store)})
+    if workers is not None:
+        server = settings.server.model_copy(update={"workers": workers})
+        settings = settings.model_copy(update={"server": server})
+    if settings.server.workers > 1 and settings.store.url == "memory://":
+        problem = (
+            f"workers = {settings.server.workers}: with memory:// each process would learn alone; "
+            "use a store that they can share, such as sqlite:///banditroute.db, or one worker"
+        )
+        raise ConfigError([problem], "[server]")
+    return settings
+
+
+def _store_table(settings: Settings, url: str) -> StoreSettings:
     try:
-        table = StoreSettings(url=store, decision_ttl=settings.store.decision_ttl_s)
+        kept = settings.store
+        return StoreSettings(url=url, decision_ttl=kept.decision_ttl_s, outbox=kept.outbox)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError([problem], "--store") from None
-    return settings.model_copy(update={"store": table})
+
+
+def expect_store(url: str) -> None:
+    """Looking must not make an empty database where the name is wrong."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.exists():
+        raise StoreUnusable(f"{path}: no such database; name the router's with --store or --config")
 
 
 def out() -> Console:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,13 +15,13 @@ from banditroute.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
     StoreOption,
+    expect_store,
     out,
     settings_from,
     table,
 )
 from banditroute.core.identity import parse_decision_id
 from banditroute.engine import ArmReport, Engine
-from banditroute.errors import StoreUnusable
 from banditroute.http.views import receipt, replay_view
 
 
@@ -41,7 +40,7 @@ def inspect(
     from the log, to check that the probabilities come out the same.
     """
     settings = settings_from(config, store=store)
-    _expect(settings.store.url)
+    expect_store(settings.store.url)
     engine = build_engine(settings)
     seen = asyncio.run(_look(engine, decision, router))
     if as_json:
@@ -70,13 +69,6 @@ async def _look(engine: Engine, decision: str | None, router: str | None) -> dic
 async def _arms(engine: Engine, name: str) -> dict[str, Any]:
     position, reports = await engine.arms(name)
     return {"position": position, "arms": [asdict(report) for report in reports]}
-
-
-def _expect(url: str) -> None:
-    """Looking must not make an empty database where the name is wrong."""
-    path = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not path.exists():
-        raise StoreUnusable(f"{path}: no such database; name the router's with --store or --config")
 
 
 def _print_arms(seen: dict[str, Any]) -> None:

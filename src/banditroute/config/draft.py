@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
-from banditroute.config.environment import filled, misplaced
+from banditroute.config.environment import filled, filled_store, misplaced
 from banditroute.config.lines import KeyPath
 from banditroute.config.problems import Problem, translate, unknown_key
 from banditroute.config.schema import (
@@ -48,6 +48,9 @@ def read(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any]
     for key, model in _SINGLE.items():
         value = raw.get(key, {})
         if isinstance(value, dict):
+            if key == "store":
+                value, found = filled_store(value, env)
+                problems += found
             tables[key] = _validated(model, value, (key,), problems)
     for key, model in _ARRAYS.items():
         tables[key] = tuple(

@@ -1,7 +1,8 @@
-"""Secrets: ``${NAME}`` in a provider's ``api_key`` and ``headers``, and nowhere else.
+"""Secrets: ``${NAME}`` in a provider's ``api_key`` and ``headers``, in the store's ``url``, and
+nowhere else.
 
 A key never stands in the file itself. What is read from the environment goes straight into
-a :class:`pydantic.SecretStr` and into no message.
+a :class:`pydantic.SecretStr` or the store's url, and into no message.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from banditroute.config.lines import KeyPath
 from banditroute.config.problems import Problem
@@ -16,6 +18,7 @@ from banditroute.config.urls import is_credential
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SCHEMES = ("bearer ", "basic ", "sk-")
+_PASSWORD = re.compile(r"://[^@/]*:([^@/]+)@|[?&]\w*password=([^&]+)")
 _MAY_HOLD = {("providers", "api_key"), ("providers", "headers"), ("tasks", "examples")}
 
 
@@ -41,6 +44,32 @@ def filled(
     return table, problems
 
 
+def filled_store(
+    store: Mapping[str, Any], env: Mapping[str, str]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The raw ``[store]`` table with the variables in its url filled in, and what was wrong."""
+    table, path = dict(store), ("store", "url")
+    url = table.get("url")
+    if not isinstance(url, str):
+        return table, []
+    written = [part for match in _PASSWORD.finditer(url) for part in match.groups() if part]
+    if any(not _VARIABLE.search(part) for part in written):
+        del table["url"]
+        way_out = 'write "${REDIS_PASSWORD}" there and set that environment variable'
+        return table, [Problem(path, f"a secret never stands in the file; {way_out}")]
+    missing = [name for name in _VARIABLE.findall(url) if not env.get(name, "").strip()]
+    if missing:
+        del table["url"]
+        return table, [Problem(path, _unset(name, env)) for name in missing]
+    whole = _VARIABLE.fullmatch(url)  # a whole url is taken as it is, a part of one is quoted
+    table["url"] = (
+        env[whole[1]].strip()
+        if whole
+        else _VARIABLE.sub(lambda match: quote(env[match[1]].strip(), safe=""), url)
+    )
+    return table, []
+
+
 def misplaced(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
     """A ``${NAME}`` where it would silently stay as it is. Example prompts may hold anything."""
     if isinstance(value, dict):
@@ -50,7 +79,8 @@ def misplaced(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
         for index, inner in enumerate(value):
             yield from misplaced(inner, (*path, index))
     elif isinstance(value, str) and _VARIABLE.search(value) and not _may_hold_variables(path):
-        yield Problem(path, "${...} is read only in a provider's api_key and headers; write it out")
+        places = "a provider's api_key and headers and in [store] url"
+        yield Problem(path, f"${{...}} is read only in {places}; write it out")
 
 
 def _fill(
@@ -98,4 +128,4 @@ def _is_credential(header: str, value: object) -> bool:
 
 
 def _may_hold_variables(path: KeyPath) -> bool:
-    return len(path) >= 3 and (path[0], path[2]) in _MAY_HOLD
+    return path == ("store", "url") or (len(path) >= 3 and (path[0], path[2]) in _MAY_HOLD)

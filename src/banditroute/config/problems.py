@@ -47,9 +47,7 @@ _BOUNDS = {
 }
 _KINDS = ("openai", "simulated")
 # Keys that other versions of the format have: refused in words that do not suggest a typo.
-_UNSUPPORTED = frozenset(
-    {"rules", "keys", "workers", "half_life", "baseline_arm", "budget", "prompts"}
-)
+_UNSUPPORTED = frozenset({"rules", "keys", "half_life", "baseline_arm", "budget", "prompts"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_serializer,
+)
 
 from banditroute.config.fields import (
     ArmId,
@@ -29,7 +37,7 @@ from banditroute.config.fields import (
     Words,
 )
 from banditroute.config.units import SECONDS, duration_s
-from banditroute.config.urls import store_url, upstream_url
+from banditroute.config.urls import store_url, upstream_url, without_password
 from banditroute.values import Arm
 
 Capability = Literal["tools", "vision", "audio", "json"]
@@ -56,6 +64,7 @@ class ServerSettings(Table):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4_194_304
     max_concurrency: Annotated[int, Field(ge=1)] = 1000
     shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
@@ -64,10 +73,26 @@ class ServerSettings(Table):
 class StoreSettings(Table):
     """``[store]``: where decisions and the learning log are kept, and for how long."""
 
-    url: Annotated[str, AfterValidator(store_url)] = "sqlite:///banditroute.db"
+    url: Annotated[str, AfterValidator(store_url), Field(repr=False)] = "sqlite:///banditroute.db"
     decision_ttl_s: Annotated[
         float, BeforeValidator(duration_s), Field(gt=0, le=_LONGEST_TTL_S)
     ] = Field(default=30 * SECONDS["d"], alias="decision_ttl")
+    outbox: Text = "banditroute-outbox"
+
+    @field_serializer("url")
+    def _show(self, url: str) -> str:
+        return without_password(url)
+
+    @property
+    def shown_url(self) -> str:
+        """The url without a password."""
+        return without_password(self.url)
+
+    @property
+    def outbox_folder(self) -> Path | None:
+        """Where promises are kept that are still on their way; None where there is no need."""
+        remote = not self.url.startswith(("memory:", "sqlite:"))
+        return Path(self.outbox) if remote and self.outbox != "off" else None
 
 
 class RouterSettings(Table):

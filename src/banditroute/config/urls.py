@@ -15,6 +15,21 @@ _METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata"})
 _METADATA_V6 = ipaddress.ip_address("fd00:ec2::254")  # the EC2 metadata service over IPv6
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password|credential|^sig", re.IGNORECASE)
 _SQLITE = "sqlite:///"
+_REDIS_SCHEME = re.compile(r"unix|(?:redis|valkey)s?(?:\+sentinel|\+cluster)?")
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?"
+_HOSTS = f"{_HOST}(?:,{_HOST})*"
+_REDIS = re.compile(
+    r"(?:unix://(?:[^@/\s]*@)?/[^?\s]+|(?:redis|valkey)s?(?:"
+    rf"://(?:[^@/\s]*@)?{_HOST}(?:/\d*)?"
+    rf"|\+cluster://(?:[^@/\s]*@)?{_HOSTS}(?:/0?)?"
+    rf"|\+sentinel://(?:[^@/\s]*@)?{_HOSTS}/[^/?\s]+(?:/\d*)?"
+    r"))(?:\?\S*)?"
+)
+_REDIS_FORMS = (
+    'must be "redis://HOST:PORT/DB" (rediss:// for TLS), "unix:///PATH", '
+    '"redis+sentinel://HOST:PORT,HOST:PORT/SERVICE" or "redis+cluster://HOST:PORT,HOST:PORT"'
+)
+_PASSWORDS = re.compile(r"(?<=:)[^:@/]+(?=@)|(?<=password=)[^&]+")
 
 
 def upstream_url(value: str) -> str:
@@ -41,15 +56,22 @@ def is_credential(name: str) -> bool:
 
 
 def store_url(value: str) -> str:
-    """A store's URL, unchanged. Raises ValueError unless it is ``memory://`` or SQLite's."""
+    """A store's URL, unchanged. Raises ValueError, which repeats nothing of it, for any other."""
     scheme = value.partition(":")[0]
     if value == "memory://" or (value.startswith(_SQLITE) and len(value) > len(_SQLITE)):
         return value
     if scheme == "sqlite":
         raise ValueError('must name a file: "sqlite:///banditroute.db", "sqlite:////var/lib/b.db"')
-    if scheme in {"redis", "rediss", "redis+cluster", "valkey"}:
-        raise ValueError(f'scheme "{scheme}" is not supported by this version; use sqlite:///FILE')
-    raise ValueError('must be "sqlite:///FILE" or "memory://"')
+    if _REDIS.fullmatch(value):
+        return value
+    if _REDIS_SCHEME.fullmatch(scheme):
+        raise ValueError(_REDIS_FORMS)
+    raise ValueError('must be "sqlite:///FILE", "redis://HOST:PORT/DB" or "memory://"')
+
+
+def without_password(url: str) -> str:
+    """A store's URL as it may be shown."""
+    return _PASSWORDS.sub("***", url)
 
 
 def _split(value: str) -> SplitResult:

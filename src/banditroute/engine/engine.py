@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
-from banditroute.core.beliefs import Objective
+from banditroute.core.beliefs import Knowledge, Objective
 from banditroute.core.choice import Choice, Rules, choose, eligible, recompute
 from banditroute.core.context import Featurizer
 from banditroute.core.eligibility import excluded, explain
@@ -19,7 +20,7 @@ from banditroute.core.posterior import FeatureGroups
 from banditroute.core.roster import Roster
 from banditroute.engine.backlog import Backlog
 from banditroute.engine.follower import Features, Follower
-from banditroute.engine.reports import ArmReport, reports
+from banditroute.engine.reports import ArmReport, estimates, reports
 from banditroute.errors import (
     InvalidRequest,
     NoEligibleArm,
@@ -28,7 +29,8 @@ from banditroute.errors import (
     UnknownDecision,
     UnknownModel,
 )
-from banditroute.stores.base import FeedbackChange, Store
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Store
+from banditroute.stores.tasks import end
 from banditroute.values import (
     Decision,
     DecisionId,
@@ -45,7 +47,6 @@ LEVEL_S = 5.0  # how long a reader waits to see what was just written
 SETTLE_S = 0.5  # how long an answer waits for its decision to be written
 EXPIRE_EVERY_S = 600.0
 SHUTDOWN_S = 5.0
-CANCEL_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ class Engine:
         self._clock = clock
         self._backlog = Backlog(store)
         features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
-        self._followers = {name: Follower(store, name, features) for name in self.routers}
+        self._followers = {
+            name: Follower(store, name, features, partial(self._estimates, name))
+            for name in self.routers
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -105,7 +109,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Write out what is in line, save a checkpoint of every router, close the store."""
-        await _end(self._tasks)
+        await end(self._tasks)
         self._tasks.clear()
         await self._backlog.drain(SHUTDOWN_S)
         for follower in self._followers.values():
@@ -121,8 +125,18 @@ class Engine:
 
     @property
     def dropped(self) -> int:
-        """How many decisions and outcomes were never written."""
-        return self._backlog.dropped
+        """How many decisions, outcomes and accepted feedbacks were never written."""
+        return self._backlog.dropped + self.store.pending().dropped
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions and outcomes are in line for the store."""
+        return len(self._backlog)
+
+    @property
+    def followers(self) -> Mapping[str, Follower]:
+        """Who follows each router's log, by the router's name: to look at, not to act on."""
+        return self._followers
 
     def router_of_arm(self, arm_id: str) -> RouterSpec:
         """The first router that has an arm. Raises UnknownModel if none has."""
@@ -237,6 +251,19 @@ class Engine:
         knowledge = await follower.level(LEVEL_S)
         return knowledge.position, reports(knowledge, self.routers[router].roster, self._clock())
 
+    async def digest(self, router: str) -> tuple[int, str]:
+        """The position this replica has folded, and a digest of all it knows there.
+
+        Raises UnknownModel.
+        """
+        if router not in self.routers:
+            raise UnknownModel(f"no router is called {router!r}", param="router")
+        return await self._followers[router].digest()
+
+    def _estimates(self, router: str, knowledge: Knowledge) -> list[ArmEstimate]:
+        spec = self.routers[router]
+        return estimates(knowledge, spec.roster, spec.objective, self._clock())
+
     def _rules(self, spec: RouterSpec, *, explore: bool) -> Rules:
         if not self._followers[spec.name].loaded and spec.default_arm is not None:
             return Rules(Fixed(spec.default_arm), floor=0.0, seed=spec.rules.seed)
@@ -344,19 +371,6 @@ class Engine:
                 if count:
                     logger.info("deleted expired decisions", extra={"count": count})
             await asyncio.sleep(EXPIRE_EVERY_S)
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended.
-
-    Once is not enough: ``asyncio.wait_for`` before Python 3.12 loses a cancellation that comes
-    just when what it waits for is done.
-    """
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def _mourn(task: asyncio.Task[None]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from banditroute.core import checkpoint
 from banditroute.core.beliefs import Knowledge
@@ -14,10 +16,11 @@ from banditroute.core.posterior import FeatureGroups
 from banditroute.errors import (
     CheckpointInvalid,
     FeatureMismatch,
+    HistoryLost,
     StoreError,
     StoreUnavailable,
 )
-from banditroute.stores.base import Store
+from banditroute.stores.base import ArmEstimate, Store
 from banditroute.values import Evidence
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,14 @@ BATCH = 500
 WAIT_S = 5.0
 PAUSE_S = 1.0
 CHECKPOINT_EVERY = 2_000
+CHECKPOINT_S = 60.0
+"""A checkpoint is saved after so many entries, or so long after the first that is in none."""
+
+RELEARN_S = 60.0
+"""How long decisions go on from what was known before the store lost writes, at most: until
+then the replicas give it back what they still have."""
+
+Estimate = Callable[[Knowledge], Sequence[ArmEstimate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +52,27 @@ class Follower:
 
     Folding runs in a thread and only in the task of :meth:`run`, so a caller who goes away
     never leaves it half-done; the published knowledge is never changed, only replaced.
-    ``away`` is True while the store does not answer: the last knowledge then still serves.
-    ``loaded`` is False until the log was read once.
+    ``away`` is True while the store does not answer, or has lost what was folded and is given
+    it back: the last knowledge then still serves. ``loaded`` is False until the log was read
+    once.
     """
 
-    def __init__(self, store: Store, router: str, features: Features) -> None:
+    def __init__(
+        self, store: Store, router: str, features: Features, estimate: Estimate | None = None
+    ) -> None:
+        """``estimate`` puts knowledge into numbers that are shown beside every checkpoint."""
         self.router = router
         self.away = False
         self.loaded = False
+        self._begun = False
+        self._lost: _Lost | None = None
         self._store = store
         self._features = features
+        self._estimate = estimate
         self._lock = asyncio.Lock()
         self._state = RouterState.empty(features.groups)
         self._saved = 0
+        self._unsaved_since_s: float | None = None
         self._advanced = asyncio.Event()
         self.knowledge: Knowledge = self._state.knowledge()
 
@@ -65,7 +84,7 @@ class Follower:
         """
         try:
             await self._begin()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, HistoryLost) as error:
             logger.warning("store is away; deciding from nothing until it is back", exc_info=error)
             self.away = True
 
@@ -74,6 +93,7 @@ class Follower:
         async with self._lock:
             self._state = await self._load(None)
             self._saved = self._state.position
+        self._begun = True
         await self._catch_up()
         self.loaded = True
 
@@ -96,7 +116,7 @@ class Follower:
                 self._publish(await asyncio.to_thread(self._state.knowledge))
             if self.knowledge.position != self._state.position:
                 self._publish(await asyncio.to_thread(self._state.knowledge))
-            self.away = False
+            self.away = self._lost is not None
 
     async def _next(self) -> list[Evidence]:
         """The entries after those that are folded; none at the end of the log."""
@@ -107,6 +127,9 @@ class Follower:
         return entries
 
     def _publish(self, knowledge: Knowledge) -> None:
+        if self._lost is not None and not self._lost.is_over(knowledge.position):
+            return
+        self._lost = None
         self.knowledge = knowledge
         self._advanced.set()
         self._advanced = asyncio.Event()
@@ -115,13 +138,17 @@ class Follower:
         """Follow the log for as long as the task lives. Raises FeatureMismatch as ``start``."""
         while True:
             try:
-                if not self.loaded:
+                if not self._begun:
                     await self._begin()
                 await self._store.wait(self.router, self._state.position, WAIT_S)
                 await self._catch_up()
-                await self.save(CHECKPOINT_EVERY)
+                await self.save(1 if self._is_stale() else CHECKPOINT_EVERY)
             except FeatureMismatch:
                 raise  # only an operator can help
+            except HistoryLost as error:
+                logger.warning("the store lost writes; reading its log again", exc_info=error)
+                self._begun, self.away = False, True
+                self._lost = self._lost or _Lost(self.knowledge.position)
             except StoreError as error:
                 if not self.away:
                     logger.warning("store is away; deciding from the last state", exc_info=error)
@@ -136,8 +163,30 @@ class Follower:
             saved = await asyncio.to_thread(
                 checkpoint.save, self._state, self._features.fingerprint
             )
-            await self._store.save_checkpoint(self.router, saved)
+            estimates = self._estimate(self.knowledge) if self._estimate else ()
+            await self._store.save_checkpoint(self.router, saved, estimates)
             self._saved = saved.position
+            self._unsaved_since_s = None
+
+    async def digest(self) -> tuple[int, str]:
+        """The position that is folded, and a digest of everything that is known there.
+
+        Two replicas with the same position have the same digest, or their logs differ.
+        """
+        async with self._lock:
+            saved = await asyncio.to_thread(
+                checkpoint.save, self._state, self._features.fingerprint
+            )
+        return saved.position, blake2b(saved.payload, digest_size=16).hexdigest()
+
+    def _is_stale(self) -> bool:
+        """Whether entries have waited long for a checkpoint."""
+        if self._state.position == self._saved:
+            self._unsaved_since_s = None
+            return False
+        now_s = asyncio.get_running_loop().time()
+        self._unsaved_since_s = self._unsaved_since_s or now_s
+        return now_s - self._unsaved_since_s > CHECKPOINT_S
 
     async def knowledge_at(self, position: int) -> Knowledge:
         """What was known at an earlier position, folded again from the log.
@@ -188,3 +237,15 @@ class Follower:
                 logger.warning("refused a checkpoint; folding the log again", exc_info=error)
                 at = found.position - 1
         return RouterState.empty(self._features.groups)
+
+
+class _Lost:
+    """The store lost what was folded up to ``position``, and is being given it back."""
+
+    def __init__(self, position: int) -> None:
+        self._position = position
+        self._until_s = asyncio.get_running_loop().time() + RELEARN_S
+
+    def is_over(self, position: int) -> bool:
+        """Whether the log has what it had, or as much of it as will come."""
+        return position >= self._position or asyncio.get_running_loop().time() > self._until_s

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-from banditroute.core.beliefs import Knowledge
+from banditroute.core.beliefs import Knowledge, Objective
 from banditroute.core.roster import Roster
+from banditroute.stores.base import ArmEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,31 @@ def reports(knowledge: Knowledge, roster: Roster, now_s: float) -> list[ArmRepor
             )
         )
     return made
+
+
+def estimates(
+    knowledge: Knowledge, roster: Roster, objective: Objective, now_s: float
+) -> list[ArmEstimate]:
+    """The few numbers of every arm that a store shows beside its checkpoint.
+
+    ``reward`` is (1 − error rate)·quality − cost/value − min(latency/patience, 1) of the means.
+    """
+    return [
+        ArmEstimate(
+            arm_id=report.id,
+            n=report.feedback_n,
+            quality=report.quality,
+            cost_usd=report.cost_usd,
+            latency_s=report.latency_s,
+            reward=_reward(report, objective),
+        )
+        for report in reports(knowledge, roster, now_s)
+    ]
+
+
+def _reward(report: ArmReport, objective: Objective) -> float | None:
+    if report.quality is None:
+        return None
+    money = (report.cost_usd or 0.0) / objective.answer_value_usd
+    waiting = min((report.latency_s or 0.0) / objective.patience_s, 1.0)
+    return (1.0 - report.error_rate) * report.quality - money - waiting

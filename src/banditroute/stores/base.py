@@ -8,6 +8,7 @@ already there is left as it is. ``tests/stores/contract.py`` is the proof, for e
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from banditroute.values import (
@@ -23,6 +24,43 @@ from banditroute.values import (
 )
 
 FeedbackChange: TypeAlias = Feedback | Retraction
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheckpoint:
+    """A checkpoint as a store keeps it: with the time at which it was saved."""
+
+    at_s: float
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEstimate:
+    """What was learned of one arm, for people and other tools to read beside a checkpoint.
+
+    ``n`` counts decisions with feedback; ``reward`` is quality − cost / answer value −
+    latency / patience at the router's own rates. Numbers nobody could know yet are None.
+    """
+
+    arm_id: str
+    n: int
+    quality: float | None
+    cost_usd: float | None
+    latency_s: float | None
+    reward: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What was promised and is not in the store yet.
+
+    ``waiting`` counts all of it, ``parked`` what waits for a decision that has not turned up,
+    ``dropped`` what could not be kept since the start.
+    """
+
+    waiting: int = 0
+    parked: int = 0
+    dropped: int = 0
 
 
 class Store(Protocol):
@@ -77,8 +115,13 @@ class Store(Protocol):
     async def load_checkpoint(self, router: str, at: int | None = None) -> Checkpoint | None:
         """The newest checkpoint, or the newest with position ≤ ``at``; None if there is none."""
 
-    async def save_checkpoint(self, router: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint. Older ones are thinned out, never the one the log begins at."""
+    async def save_checkpoint(
+        self, router: str, checkpoint: Checkpoint, estimates: Sequence[ArmEstimate] = ()
+    ) -> None:
+        """Keep a checkpoint. Older ones are thinned out, never the one the log begins at.
+
+        A store that other tools can read also shows them ``estimates``.
+        """
 
     async def find(self, router: str, decision_id: DecisionId) -> DecisionRecord | None:
         """A decision with its outcome and feedback; None if unknown or expired."""
@@ -90,3 +133,35 @@ class Store(Protocol):
         """Delete decisions past their time to live, and the log before the last checkpoint
         that is older than that. Returns how many decisions were deleted.
         """
+
+    def pending(self) -> Pending:
+        """What was promised and is not in the store yet."""
+
+    async def claimed(self, router: str) -> str | None:
+        """The fingerprint that a router's log is claimed for; None for none."""
+
+    async def checkpoints(self, router: str) -> list[SavedCheckpoint]:
+        """Every checkpoint kept, in order of position; the first is where the log begins."""
+
+    async def begin_import(self, router: str) -> None:
+        """Make room for a router's state that comes from another store.
+
+        From here to ``finish_import`` nobody may claim the router. What an import that was cut
+        short left is thrown away. Raises StoreUnusable if the router has anything of its own.
+        """
+
+    async def put(
+        self,
+        router: str,
+        *,
+        records: Sequence[DecisionRecord] = (),
+        entries: Sequence[Evidence] = (),
+        checkpoints: Sequence[SavedCheckpoint] = (),
+    ) -> None:
+        """Write parts of an imported state as they are, between the two calls around it.
+
+        A record or an entry that is there already is replaced.
+        """
+
+    async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
+        """Let the imported router be used, with this claim and ``head`` as its last position."""

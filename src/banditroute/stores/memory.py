@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 
 from banditroute.errors import StoreUnavailable
-from banditroute.stores.base import FeedbackChange
-from banditroute.stores.packing import (
-    Packed,
-    pack_decision,
-    pack_evidence,
-    pack_marks,
-    pack_outcome,
-    unpack_decision,
-    unpack_evidence,
-    unpack_marks,
-    unpack_outcome,
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
+from banditroute.stores.memory_router import Arrival, MemoryRouter
+from banditroute.stores.packing import pack_decision, unpack_evidence
+from banditroute.stores.plan import (
+    Plan,
+    check_arriving,
+    check_claim,
+    check_decision,
+    check_position,
+    check_settled,
+    check_vacant,
 )
-from banditroute.stores.plan import Plan, check_claim, check_decision, check_position
-from banditroute.stores.retention import Retention, Saved, base
+from banditroute.stores.retention import Retention
 from banditroute.values import (
     Checkpoint,
     Decision,
@@ -36,63 +34,6 @@ from banditroute.values import (
 )
 
 
-@dataclass(slots=True)
-class _Router:
-    """One router's log, which begins after ``base``, and its decisions."""
-
-    claimed: str | None = None
-    base: int = 0
-    log: list[Packed] = field(default_factory=list)
-    decisions: dict[DecisionId, Packed] = field(default_factory=dict)
-    outcomes: dict[DecisionId, Packed] = field(default_factory=dict)
-    marks: dict[DecisionId, Packed] = field(default_factory=dict)
-    checkpoints: dict[int, tuple[float, Checkpoint]] = field(default_factory=dict)
-
-    @property
-    def head(self) -> int:
-        return self.base + len(self.log)
-
-    @property
-    def saved(self) -> list[Saved]:
-        return [Saved(position, at_s) for position, (at_s, _) in self.checkpoints.items()]
-
-    def find(self, decision_id: DecisionId, oldest: DecisionId) -> DecisionRecord | None:
-        packed = self.decisions.get(decision_id)
-        if packed is None or decision_id < oldest:
-            return None
-        outcome, marks = self.outcomes.get(decision_id), self.marks.get(decision_id)
-        return DecisionRecord(
-            decision=unpack_decision(packed),
-            outcome=None if outcome is None else unpack_outcome(outcome),
-            marks={} if marks is None else unpack_marks(marks),
-        )
-
-    def plan(self, decision_ids: set[DecisionId], oldest: DecisionId) -> Plan:
-        found = {id_: record for id_ in decision_ids if (record := self.find(id_, oldest))}
-        return Plan(found, self.head, oldest)
-
-    def write(self, plan: Plan) -> list[Learned]:
-        # Everything is packed before anything is kept: packing may refuse a value.
-        marks = {id_: pack_marks(value) for id_, value in plan.marks.items()}
-        outcomes = {id_: pack_outcome(value) for id_, value in plan.outcomes.items()}
-        entries = [pack_evidence(entry) for entry in plan.evidence]
-        self.marks.update(marks)
-        self.outcomes.update(outcomes)
-        self.log.extend(entries)
-        return plan.statuses
-
-    def forget(self, decision_id: DecisionId) -> None:
-        for kept in (self.decisions, self.outcomes, self.marks):
-            kept.pop(decision_id, None)
-
-    def trim(self, before_s: float) -> None:
-        position = base(self.saved, before_s)
-        if position is not None:
-            self.checkpoints = {p: c for p, c in self.checkpoints.items() if p >= position}
-            del self.log[: position - self.base]
-            self.base = position
-
-
 class MemoryStore:
     """The :class:`~banditroute.stores.base.Store` of a single process and event loop."""
 
@@ -100,7 +41,8 @@ class MemoryStore:
         """``clock`` gives seconds since the epoch. Raises ValueError for a ttl not above 0."""
         self._retention = Retention(decision_ttl_s)
         self._clock = clock
-        self._routers: dict[str, _Router] = {}
+        self._routers: dict[str, MemoryRouter] = {}
+        self._arrivals: dict[str, Arrival] = {}
         self._grown = asyncio.Event()
         self._open = False
 
@@ -116,17 +58,20 @@ class MemoryStore:
     async def claim(self, router: str, fingerprint: str) -> None:
         """Bind a router's log to context features; see ``Store.claim``."""
         kept = self._writable(router)
+        check_settled(router, arriving=router in self._arrivals)
         if kept.head:
             check_claim(router, kept.claimed, fingerprint)
         elif kept.claimed not in (None, fingerprint):
-            self._routers[router] = _Router()  # what earlier features decided taught nothing
+            self._routers[router] = MemoryRouter()  # what earlier features decided taught nothing
         self._routers[router].claimed = fingerprint
 
     async def remember(self, decisions: Sequence[Decision]) -> None:
         """Keep decisions, all or none."""
         packed = []
         for decision in decisions:
-            check_decision(decision, self._readable(decision.router).claimed)
+            kept = self._readable(decision.router)
+            check_settled(decision.router, arriving=decision.router in self._arrivals)
+            check_decision(decision, kept.claimed)
             packed.append(pack_decision(decision))
         for decision, data in zip(decisions, packed, strict=True):
             self._writable(decision.router).decisions.setdefault(decision.id, data)
@@ -169,14 +114,17 @@ class MemoryStore:
         """The newest checkpoint up to ``at``."""
         checkpoints = self._readable(router).checkpoints
         position = max((p for p in checkpoints if at is None or p <= at), default=None)
-        return None if position is None else checkpoints[position][1]
+        return None if position is None else checkpoints[position].checkpoint
 
-    async def save_checkpoint(self, router: str, checkpoint: Checkpoint) -> None:
+    async def save_checkpoint(
+        self, router: str, checkpoint: Checkpoint, estimates: Sequence[ArmEstimate] = ()
+    ) -> None:
         """Keep a checkpoint unless a newer one is kept. Raises CheckpointInvalid if it is ahead."""
+        del estimates  # no other tool can read this memory
         kept = self._writable(router)
         check_position(router, checkpoint, kept.head)
         if checkpoint.position > max(kept.checkpoints, default=-1):
-            kept.checkpoints[checkpoint.position] = (self._clock(), checkpoint)
+            kept.checkpoints[checkpoint.position] = SavedCheckpoint(self._clock(), checkpoint)
             for position in self._retention.superfluous(kept.saved):
                 del kept.checkpoints[position]
 
@@ -204,19 +152,58 @@ class MemoryStore:
             deleted += len(expired)
         return deleted
 
+    def pending(self) -> Pending:
+        """Nothing: what was promised is there."""
+        return Pending()
+
+    async def claimed(self, router: str) -> str | None:
+        """The fingerprint that a router's log is claimed for."""
+        return self._readable(router).claimed
+
+    async def checkpoints(self, router: str) -> list[SavedCheckpoint]:
+        """Every checkpoint kept, in order of position."""
+        return [kept for _, kept in sorted(self._readable(router).checkpoints.items())]
+
+    async def begin_import(self, router: str) -> None:
+        """Make room for an imported state; see ``Store.begin_import``."""
+        check_vacant(router, occupied=self._readable(router).occupied)
+        self._arrivals[router] = Arrival()
+
+    async def put(
+        self,
+        router: str,
+        *,
+        records: Sequence[DecisionRecord] = (),
+        entries: Sequence[Evidence] = (),
+        checkpoints: Sequence[SavedCheckpoint] = (),
+    ) -> None:
+        """Keep parts of an imported state apart, until it is whole."""
+        self._arrival(router).put(records, entries, checkpoints)
+
+    async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
+        """Let what was put be the router's state."""
+        self._routers[router] = self._arrival(router).whole(fingerprint, head)
+        del self._arrivals[router]
+        self._wake()
+
+    def _arrival(self, router: str) -> Arrival:
+        self._readable(router)
+        check_arriving(router, arriving=router in self._arrivals)
+        return self._arrivals[router]
+
     def _oldest(self) -> DecisionId:
         return self._retention.oldest(self._clock())
 
-    def _readable(self, router: str) -> _Router:
+    def _readable(self, router: str) -> MemoryRouter:
         """The router's kept state; an empty one, which is not kept, if there is none."""
         if not self._open:
             raise StoreUnavailable("the store is not open")
-        return self._routers.get(router, _Router())
+        return self._routers.get(router, MemoryRouter())
 
-    def _writable(self, router: str) -> _Router:
+    def _writable(self, router: str) -> MemoryRouter:
         return self._routers.setdefault(router, self._readable(router))
 
-    def _written(self, kept: _Router, plan: Plan) -> list[Learned]:
+    def _written(self, kept: MemoryRouter, plan: Plan) -> list[Learned]:
         statuses = kept.write(plan)
         if plan.evidence:
             self._wake()

@@ -12,7 +12,7 @@ InvalidRequest for a value without such a form, as an object inside ``metadata``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -26,12 +26,14 @@ from banditroute.values import (
     Candidate,
     Decision,
     Evidence,
+    Feedback,
     FeedbackKind,
     Mark,
     Outcome,
     OutcomeEvidence,
     QualityEvidence,
     Reading,
+    Retraction,
     Vector,
 )
 
@@ -57,6 +59,8 @@ _OUTCOME = (
     *("latency_s", "ttft_s", "error"),
 )
 _MARK = ("id", "score", "kind", "weight", "comment", "metadata")
+_RETRACTION = ("id", "decision_id", "source")
+_FEEDBACK = (*_RETRACTION, "score", "kind", "weight", "comment", "metadata")
 _ENTRY = ("position", "decision_id", "arm_id")
 _OUTCOME_EVIDENCE = (*_ENTRY, "at_s", "output_tokens", "cost_usd", "latency_s", "ttft_s", "error")
 
@@ -64,6 +68,8 @@ _decision_fields = attrgetter(*_DECISION)
 _candidate_numbers = attrgetter(*_CANDIDATE)
 _outcome_fields = attrgetter(*_OUTCOME)
 _mark_fields = attrgetter(*_MARK)
+_feedback_fields = attrgetter(*_FEEDBACK)
+_retraction_fields = attrgetter(*_RETRACTION)
 _entry_fields = attrgetter(*_ENTRY)
 _outcome_evidence_fields = attrgetter(*_OUTCOME_EVIDENCE)
 
@@ -97,6 +103,17 @@ def unpack_outcome(data: Packed) -> Outcome:
         return Outcome(**_named(_OUTCOME, _unpack(data)))
 
 
+def pack_outcomes(outcomes: Iterable[Outcome]) -> Packed:
+    """Outcomes, in their order."""
+    return _pack([list(_outcome_fields(outcome)) for outcome in outcomes])
+
+
+def unpack_outcomes(data: Packed) -> list[Outcome]:
+    """The outcomes that were packed."""
+    with _refusing_damage("outcome"):
+        return [Outcome(**_named(_OUTCOME, plain)) for plain in _unpack(data)]
+
+
 def pack_marks(marks: Mapping[str, Mark]) -> Packed:
     """The marks on a decision by source, in their order."""
     packed = _pack([[source, *_mark_fields(mark)] for source, mark in marks.items()])
@@ -109,6 +126,24 @@ def unpack_marks(data: Packed) -> dict[str, Mark]:
     """The marks that were packed."""
     with _refusing_damage("feedback"):
         return {source: _mark(plain) for source, *plain in _unpack(data)}
+
+
+def pack_changes(changes: Iterable[Feedback | Retraction]) -> Packed:
+    """Feedbacks and retractions, in their order."""
+    packed = _pack(
+        [
+            list(_feedback_fields(c) if isinstance(c, Feedback) else _retraction_fields(c))
+            for c in changes
+        ]
+    )
+    _check_depth(packed)
+    return packed
+
+
+def unpack_changes(data: Packed) -> list[Feedback | Retraction]:
+    """The feedbacks and retractions that were packed."""
+    with _refusing_damage("feedback"):
+        return [_change(plain) for plain in _unpack(data)]
 
 
 def pack_evidence(entry: Evidence) -> Packed:
@@ -143,6 +178,13 @@ def _candidates(arm_ids: list[str], numbers: bytes) -> tuple[Candidate, ...]:
 def _mark(plain: list[Any]) -> Mark:
     named = _named(_MARK, plain)
     return Mark(**{**named, "kind": FeedbackKind(named["kind"])})
+
+
+def _change(plain: list[Any]) -> Feedback | Retraction:
+    if len(plain) == len(_RETRACTION):
+        return Retraction(**_named(_RETRACTION, plain))
+    named = _named(_FEEDBACK, plain)
+    return Feedback(**{**named, "kind": FeedbackKind(named["kind"])})
 
 
 def _named(names: tuple[str, ...], plain: list[Any]) -> dict[str, Any]:

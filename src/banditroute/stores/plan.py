@@ -19,6 +19,7 @@ from banditroute.errors import (
     FeatureMismatch,
     InvalidRequest,
     OutcomeConflict,
+    StoreUnusable,
     UnknownDecision,
 )
 from banditroute.stores.base import FeedbackChange
@@ -104,13 +105,18 @@ class Plan:
     def _found(self, decision_id: DecisionId) -> DecisionRecord:
         record = self.records.get(decision_id)
         if record is None:
-            expired = is_expired(decision_id, self.oldest)
-            what = "is past its time to live" if expired else "was never made here"
-            raise UnknownDecision(f"decision {decision_id} {what}", expired=expired)
+            raise unknown_decision(decision_id, self.oldest)
         return record
 
     def _next_position(self) -> int:
         return self.head + len(self.evidence) + 1
+
+
+def unknown_decision(decision_id: DecisionId, oldest: DecisionId) -> UnknownDecision:
+    """The error for an id that no living decision has, which tells late from wrong."""
+    expired = is_expired(decision_id, oldest)
+    what = "is past its time to live" if expired else "was never made here"
+    return UnknownDecision(f"decision {decision_id} {what}", expired=expired)
 
 
 def check_claim(router: str, claimed: str | None, fingerprint: str) -> None:
@@ -141,6 +147,32 @@ def check_position(router: str, checkpoint: Checkpoint, head: int) -> None:
         raise CheckpointInvalid(
             f"a checkpoint at position {checkpoint.position} is ahead of the log of router "
             f"{router!r}, which ends at {head}"
+        )
+
+
+def check_vacant(router: str, *, occupied: bool) -> None:
+    """Raise StoreUnusable for an import into a router that has something of its own."""
+    if occupied:
+        raise StoreUnusable(
+            f"router {router!r} already has decisions or a log in this store: import into "
+            "another store, where no router has used that name"
+        )
+
+
+def check_settled(router: str, *, arriving: bool) -> None:
+    """Raise StoreUnusable from the beginning of a router's import to its end."""
+    if arriving:
+        raise StoreUnusable(
+            f"an import of router {router!r} is under way, or was cut short: run `banditroute "
+            "import` again to its end, or name another [store] url"
+        )
+
+
+def check_arriving(router: str, *, arriving: bool) -> None:
+    """Raise StoreUnusable for a part of a router's state outside of its import."""
+    if not arriving:
+        raise StoreUnusable(
+            f"no import of router {router!r} is under way: another one has just finished it"
         )
 
 

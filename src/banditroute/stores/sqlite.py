@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from banditroute.errors import StoreUnavailable
-from banditroute.stores import sqlite_ledger, sqlite_upkeep
-from banditroute.stores.base import FeedbackChange
+from banditroute.stores import sqlite_ledger, sqlite_transfer, sqlite_upkeep
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
 from banditroute.stores.group_commit import GroupCommit, unavailable
 from banditroute.stores.retention import Retention
 from banditroute.stores.sqlite_schema import connect
@@ -157,8 +157,11 @@ class SQLiteStore:
         """The newest checkpoint up to ``at``."""
         return await self._read(lambda db: sqlite_upkeep.load_checkpoint(db, router, at))
 
-    async def save_checkpoint(self, router: str, checkpoint: Checkpoint) -> None:
+    async def save_checkpoint(
+        self, router: str, checkpoint: Checkpoint, estimates: Sequence[ArmEstimate] = ()
+    ) -> None:
         """Keep a checkpoint unless a newer one is kept. Raises CheckpointInvalid if it is ahead."""
+        del estimates  # `banditroute inspect` shows them from the log itself
         now_s = self._clock()
         await self._write(
             lambda db: sqlite_upkeep.save_checkpoint(db, router, checkpoint, now_s, self._retention)
@@ -187,6 +190,40 @@ class SQLiteStore:
         while await self._write(lambda db: sqlite_upkeep.trim(db, before_s, CHUNK)):
             pass
         return deleted
+
+    def pending(self) -> Pending:
+        """Nothing: what was promised is there."""
+        return Pending()
+
+    async def claimed(self, router: str) -> str | None:
+        """The fingerprint that a router's log is claimed for."""
+        return await self._read(lambda db: sqlite_ledger.claimed(db, router))
+
+    async def checkpoints(self, router: str) -> list[SavedCheckpoint]:
+        """Every checkpoint kept, in order of position."""
+        return await self._read(lambda db: sqlite_upkeep.checkpoints(db, router))
+
+    async def begin_import(self, router: str) -> None:
+        """Make room for an imported state, in chunks; see ``Store.begin_import``."""
+        await self._write(lambda db: sqlite_transfer.begin_import(db, router))
+        while await self._write(lambda db: sqlite_transfer.discard(db, router, CHUNK)):
+            pass
+
+    async def put(
+        self,
+        router: str,
+        *,
+        records: Sequence[DecisionRecord] = (),
+        entries: Sequence[Evidence] = (),
+        checkpoints: Sequence[SavedCheckpoint] = (),
+    ) -> None:
+        """Write parts of an imported state where nobody sees them yet."""
+        await self._write(lambda db: sqlite_transfer.put(db, router, records, entries, checkpoints))
+
+    async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
+        """Let what was put be the router's state, in one step."""
+        await self._write(lambda db: sqlite_transfer.finish_import(db, router, fingerprint, head))
+        self._saw(router, head)
 
     def _connect(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         writing = connect(self._path, self._busy_timeout_s)

@@ -22,7 +22,7 @@ from banditroute.stores.packing import (
     unpack_marks,
     unpack_outcome,
 )
-from banditroute.stores.plan import Plan, check_claim, check_decision
+from banditroute.stores.plan import Plan, check_claim, check_decision, check_settled
 from banditroute.values import Decision, DecisionId, DecisionRecord, Evidence, Learned, Outcome
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 def claim(db: sqlite3.Connection, router: str, fingerprint: str) -> None:
     """Bind a router's log to context features, or raise FeatureMismatch."""
+    check_settled(router, arriving=is_arriving(db, router))
     number = router_number(db, router)
     claimed, last = db.execute(
         "SELECT fingerprint, head FROM routers WHERE number = ?", (number,)
@@ -44,6 +45,8 @@ def claim(db: sqlite3.Connection, router: str, fingerprint: str) -> None:
 
 def remember(db: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
     """Keep decisions; one that is kept already is left as it is."""
+    for router in {decision.router for decision in decisions}:
+        check_settled(router, arriving=is_arriving(db, router))
     for decision in decisions:
         number = router_number(db, decision.router)
         claimed = db.execute(
@@ -76,6 +79,12 @@ def absorb(
     plan = _plan(db, router, (change.decision_id for change in changes), oldest)
     plan.absorb(changes)
     return plan.statuses, _write(db, router, plan)
+
+
+def claimed(db: sqlite3.Connection, router: str) -> str | None:
+    """The fingerprint that a router's log is claimed for."""
+    row = db.execute("SELECT fingerprint FROM routers WHERE name = ?", (router,)).fetchone()
+    return row[0] if row else None
 
 
 def head(db: sqlite3.Connection, router: str) -> int:
@@ -128,6 +137,17 @@ def router_number(db: sqlite3.Connection, router: str) -> int:
         ).fetchone()
     number: int = row[0]
     return number
+
+
+def arrival(router: str) -> str:
+    """The name that an imported router has until it is whole. No configured router can have it."""
+    return f"{router} (import)"
+
+
+def is_arriving(db: sqlite3.Connection, router: str) -> bool:
+    """Whether an import of a router has begun, and not ended."""
+    row = db.execute("SELECT 1 FROM routers WHERE name = ?", (arrival(router),)).fetchone()
+    return row is not None
 
 
 def unpacked(table: str, key: tuple[str, object], unpack: Callable[[Packed], T], data: Packed) -> T:

@@ -1,31 +1,43 @@
-"""The tables of a store's file, and how the file is opened.
+"""The tables of a store's file, and how a file of ours is opened.
 
-Schema 1. A router's ``head`` is the last position it ever gave, which outlives a trimmed log;
-its ``fingerprint`` is that of the context features it is claimed for. Bodies, outcomes, marks
-and log entries are packed by :mod:`banditroute.stores.packing`.
+Schema 1 of the store. A router's ``head`` is the last position it ever gave, which outlives a
+trimmed log; its ``fingerprint`` is that of the context features it is claimed for. Bodies,
+outcomes, marks and log entries are packed by :mod:`banditroute.stores.packing`.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 from banditroute.errors import StoreUnavailable, StoreUnusable
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x62726F75  # "brou": tells our file from any other program's
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What makes a file ours: its tables, their version, and an id that tells it from others."""
+
+    tables: tuple[str, ...]
+    version: int
+    application_id: int
+
+
 PAGE_BYTES = 8192  # five decisions of 1.4 kB to a page; SQLite's usual 4096 would hold but two
 
-_TABLES = (
-    """CREATE TABLE routers (
+STORE = Schema(
+    version=1,
+    application_id=0x62726F75,  # "brou"
+    tables=(
+        """CREATE TABLE routers (
         number INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         fingerprint TEXT,
         head INTEGER NOT NULL DEFAULT 0
     )""",
-    """CREATE TABLE decisions (
+        """CREATE TABLE decisions (
         router INTEGER NOT NULL,
         id TEXT NOT NULL,
         body BLOB NOT NULL,
@@ -33,13 +45,13 @@ _TABLES = (
         marks BLOB,
         PRIMARY KEY (router, id)
     )""",
-    """CREATE TABLE log (
+        """CREATE TABLE log (
         router INTEGER NOT NULL,
         position INTEGER NOT NULL,
         entry BLOB NOT NULL,
         PRIMARY KEY (router, position)
     ) WITHOUT ROWID""",
-    """CREATE TABLE checkpoints (
+        """CREATE TABLE checkpoints (
         router INTEGER NOT NULL,
         position INTEGER NOT NULL,
         saved_at_s REAL NOT NULL,
@@ -47,16 +59,20 @@ _TABLES = (
         payload BLOB NOT NULL,
         PRIMARY KEY (router, position)
     )""",
+    ),
 )
 _WAL_RETRY_S = 0.01
 
 
-def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def connect(
+    path: Path, busy_timeout_s: float, schema: Schema = STORE, *, alone: bool = False
+) -> sqlite3.Connection:
     """A connection in autocommit mode to a file with our tables, made if there is no file.
 
-    A commit is on the disk when it returns (WAL, synchronous=FULL). Raises StoreUnusable for
-    a file that can never be used, with what to do; StoreUnavailable while another process
-    holds it locked for longer than ``busy_timeout_s``.
+    With ``alone`` nobody else can open the file for as long as the connection lives. A commit
+    is on the disk when it returns (WAL, synchronous=FULL). Raises StoreUnusable for a file
+    that can never be used, with what to do; StoreUnavailable while another process holds it
+    locked for longer than ``busy_timeout_s``.
     """
     _check_place(path)
     try:
@@ -65,7 +81,7 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
             path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(db, path, busy_timeout_s)
+            _prepare(db, path, busy_timeout_s, schema, alone=alone)
         except BaseException:
             db.close()
             raise
@@ -83,18 +99,22 @@ def _check_place(path: Path) -> None:
         )
 
 
-def _prepare(db: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
-    _check_owner(db, path)
+def _prepare(
+    db: sqlite3.Connection, path: Path, busy_timeout_s: float, schema: Schema, *, alone: bool
+) -> None:
+    if alone:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    _check_owner(db, path, schema)
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is yet to be written
     _use_wal(db, path, busy_timeout_s)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = ON")  # macOS: its plain fsync leaves data in the drive's cache
     db.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
     if not _version(db):
-        for table in _TABLES:
+        for table in schema.tables:
             db.execute(table)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA application_id = {schema.application_id}")
+        db.execute(f"PRAGMA user_version = {schema.version}")
     db.execute("COMMIT")
 
 
@@ -103,7 +123,7 @@ def _version(db: sqlite3.Connection) -> int:
     return version
 
 
-def _check_owner(db: sqlite3.Connection, path: Path) -> None:
+def _check_owner(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
     # In one read transaction: another process may be creating the tables at this moment.
     with closing(
         db.execute(
@@ -112,14 +132,14 @@ def _check_owner(db: sqlite3.Connection, path: Path) -> None:
         )
     ) as cursor:
         application, version, tables = cursor.fetchone()
-    if application != APPLICATION_ID and (application or version or tables):
+    if application != schema.application_id and (application or version or tables):
         raise StoreUnusable(
             f"{path} is another program's database: name another file in [store] url"
         )
-    if version > SCHEMA_VERSION:
+    if version > schema.version:
         raise StoreUnusable(
             f"{path} was written by a newer banditroute (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}): upgrade banditroute, or name another file in [store] url"
+            f"{schema.version}): upgrade banditroute, or name another file in [store] url"
         )
 
 

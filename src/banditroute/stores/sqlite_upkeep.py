@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from banditroute.stores import sqlite_ledger
+from banditroute.stores.base import SavedCheckpoint
 from banditroute.stores.plan import check_position
 from banditroute.stores.retention import Retention, Saved, base
 from banditroute.values import Checkpoint, DecisionId
@@ -19,6 +20,16 @@ def load_checkpoint(db: sqlite3.Connection, router: str, at: int | None) -> Chec
         (router, at, at),
     ).fetchone()
     return None if row is None else Checkpoint(*row)
+
+
+def checkpoints(db: sqlite3.Connection, router: str) -> list[SavedCheckpoint]:
+    """Every checkpoint kept, in order of position."""
+    rows = db.execute(
+        "SELECT saved_at_s, position, fingerprint, payload FROM checkpoints"
+        " WHERE router = (SELECT number FROM routers WHERE name = ?) ORDER BY position",
+        (router,),
+    ).fetchall()
+    return [SavedCheckpoint(at_s, Checkpoint(*content)) for at_s, *content in rows]
 
 
 def save_checkpoint(

@@ -1,0 +1,258 @@
+"""The wire to a Redis or Valkey: one server, a service behind sentinels, or a cluster.
+
+Nothing is ever sent twice by itself: redis-py's own retries are off, because a reply that got
+lost says nothing about whether the command was carried out. Every wait has an end, and no
+more than ``MOST_CONNECTIONS`` commands are under way at once; the others wait their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+from redis import exceptions as redis_errors
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel, SSLConnection
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from banditroute.errors import StoreUnavailable, StoreUnusable
+from banditroute.stores.redis.address import Address
+from banditroute.stores.redis.scripts import Script
+
+MOST_CONNECTIONS = 32
+CONNECT_S = 1.0
+ANSWER_S = 2.0
+BLOCK_S = 1.0
+"""How long one blocking read lasts; a longer wait is several."""
+
+_Arg = str | bytes | int | float
+_LOST = (redis_errors.RedisError, OSError, TimeoutError)
+_DENIED = (
+    redis_errors.AuthenticationError,
+    redis_errors.AuthorizationError,
+    redis_errors.NoPermissionError,
+)
+
+
+class Client(Protocol):
+    """What is used of redis-py's asynchronous clients, and of their stand-in for tests."""
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Send one command to whoever has its key."""
+
+    async def aclose(self) -> None:
+        """Let go of every connection."""
+
+
+class Link:
+    """Commands and scripts on one server, service or cluster.
+
+    ``client`` carries the commands, ``waiting`` the blocking reads. Every method raises
+    StoreUnavailable when it was not answered well; a command may have been carried out then.
+    """
+
+    def __init__(self, client: Client, waiting: Client) -> None:
+        self._client = client
+        self._waiting = waiting
+        self._places = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[_Arg] = ()) -> Any:
+        """What a script answers; it is loaded where it is not known."""
+        tail = (len(keys), *keys, *args)
+        async with self._place():
+            try:
+                return await self._client.execute_command("EVALSHA", script.sha, *tail)
+            except redis_errors.NoScriptError:
+                return await self._client.execute_command("EVAL", script.text, *tail)
+
+    async def command(self, *args: _Arg) -> Any:
+        """What a command answers. Its first argument after the name is its key."""
+        async with self._place():
+            return await self._client.execute_command(*args)
+
+    async def grows(self, log: str, after: int, timeout_s: float) -> bool:
+        """Wait for an entry after a position of a stream, at most ``BLOCK_S``."""
+        timeout_ms = round(min(timeout_s, BLOCK_S) * 1000)
+        block = ("BLOCK", timeout_ms) if timeout_ms > 0 else ()  # 0 would mean for ever
+        with _translated():
+            found = await self._waiting.execute_command(
+                "XREAD", "COUNT", 1, *block, "STREAMS", log, f"{after}-0"
+            )
+        return bool(found)
+
+    def now(self) -> float:
+        """Seconds on a clock that never steps back, to measure waits by."""
+        return asyncio.get_running_loop().time()
+
+    async def server(self, key: str) -> str:
+        """Which server has a key, in a word that changes with a failover or a restart."""
+        async with self._place():
+            try:
+                return str((await self._info(key))["run_id"])
+            except (redis_errors.ResponseError, KeyError):
+                return ""  # some proxies and stand-ins do not say
+
+    async def check(self) -> None:
+        """Raise StoreUnusable where the server answers that it can never be used so.
+
+        One that does not answer at all may come back, and is no reason to raise.
+        """
+        try:
+            await self._client.execute_command("GET", "br1:routers:check")
+        except _DENIED as error:
+            raise StoreUnusable(
+                "redis refuses this user or password: check the one in [store] url"
+            ) from error
+        except redis_errors.ResponseError as error:
+            if "DB index" in str(error):
+                raise StoreUnusable("[store] url names a database that redis lacks") from error
+        except _LOST:
+            pass
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for client in (self._client, self._waiting):
+            with suppress(*_LOST):
+                await client.aclose()
+
+    async def _info(self, key: str) -> Mapping[str, Any]:
+        target: dict[str, Any] = {}
+        if isinstance(self._client, RedisCluster):
+            await self._client.initialize()
+            target["target_nodes"] = self._client.get_node_from_key(key)
+        said: Mapping[str, Any] = await self._client.execute_command("INFO", "server", **target)
+        return said
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("redis is behind: too many commands wait for it") from None
+        try:
+            with _translated():
+                yield
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, redis_errors.ReadOnlyError):
+                await self._forget_connections()
+            raise
+        finally:
+            self._places.release()
+
+    async def _forget_connections(self) -> None:
+        """A primary became a replica: whoever connects anew may reach the one that took over."""
+        for client in (self._client, self._waiting):
+            if isinstance(client, Redis):
+                with suppress(*_LOST):
+                    await client.connection_pool.disconnect(inuse_connections=False)
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turns what redis-py raises into StoreUnavailable; a class, for it is on every command."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if isinstance(error, redis_errors.NoScriptError) or not isinstance(error, _LOST):
+            return
+        raise StoreUnavailable(f"redis did not do it: {_what(error)}") from error
+
+
+def connect(address: Address) -> Link:
+    """A link to an address. Nothing is sent yet."""
+    if address.kind == "cluster":
+        return Link(_cluster(address, ANSWER_S), _cluster(address, ANSWER_S + BLOCK_S))
+    if address.kind == "sentinel":
+        return Link(_service(address, ANSWER_S), _service(address, ANSWER_S + BLOCK_S))
+    return Link(_single(address, ANSWER_S), _single(address, ANSWER_S + BLOCK_S))
+
+
+def _single(address: Address, answer_s: float) -> Client:
+    # Of blocking reads there is one for each router, of commands as many as have a place.
+    pool = BlockingConnectionPool(
+        connection_class=_connection_class(address),
+        max_connections=2**16,
+        timeout=CONNECT_S,
+        db=address.db,
+        **_where(address),
+        **_options(address, answer_s),
+        **_trust(address),
+    )
+    return Redis.from_pool(pool)
+
+
+def _where(address: Address) -> dict[str, Any]:
+    if address.path is not None:
+        return {"path": address.path}
+    host, port = address.hosts[0]
+    return {"host": host, "port": port}
+
+
+def _connection_class(address: Address) -> type[Any]:
+    if address.path is not None:
+        return UnixDomainSocketConnection
+    return SSLConnection if address.tls else Connection
+
+
+def _service(address: Address, answer_s: float) -> Client:
+    asking = {**_options(address, ANSWER_S), "username": None}
+    tls = {"ssl": True, **_trust(address)} if address.tls else {}
+    asking["password"] = address.sentinel_password
+    hosts = list(address.hosts)
+    sentinel = Sentinel(hosts, sentinel_kwargs={**asking, **tls})  # type: ignore[no-untyped-call]
+    client: Client = sentinel.master_for(
+        address.service, db=address.db, **_options(address, answer_s), **tls
+    )
+    return client
+
+
+def _cluster(address: Address, answer_s: float) -> Client:
+    tls = {"ssl": True, **_trust(address)} if address.tls else {}
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+        max_connections=2**16,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **_options(address, answer_s),
+        **tls,
+    )
+
+
+def _options(address: Address, answer_s: float) -> dict[str, Any]:
+    return {
+        "username": address.username,
+        "password": address.password,
+        "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": answer_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 3,
+    }
+
+
+def _trust(address: Address) -> dict[str, Any]:
+    return {"ssl_ca_certs": address.ca} if address.tls and address.ca else {}
+
+
+def _what(error: BaseException) -> str:
+    """What went wrong, in words without an address: they may reach a caller."""
+    match error:
+        case redis_errors.TimeoutError() | TimeoutError():
+            return "no answer in time"
+        case redis_errors.ReadOnlyError():
+            return "it is a read-only replica"
+        case redis_errors.BusyLoadingError():
+            return "it is loading its data"
+        case redis_errors.OutOfMemoryError():
+            return "it is out of memory"
+        case redis_errors.ClusterDownError() | redis_errors.MasterDownError():
+            return "the cluster or its primary is down"
+        case redis_errors.ConnectionError() | OSError():
+            return "no connection"
+        case _:
+            return str(error).partition(" ")[0] or type(error).__name__

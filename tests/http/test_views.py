@@ -153,12 +153,12 @@ async def test_models_are_routers_and_arms(served):
 
 async def test_health_and_readiness(served):
     assert (await served.get("/healthz")).json() == {"status": "ok"}
-    ready = {"status": "ready", "learning": True, "dropped": 0}
+    ready = {"status": "ready", "learning": True, "waiting": 0, "dropped": 0}
     assert (await served.get("/readyz")).json() == ready
     served.application.engine._followers["auto"].away = True
     response = await served.get("/readyz")
     assert response.status_code == 200, "it still answers"
-    assert response.json() == {"status": "degraded", "learning": False, "dropped": 0}
+    assert response.json() == {**ready, "status": "degraded", "learning": False}
 
 
 async def test_the_description_is_complete(served):

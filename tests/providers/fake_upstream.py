@@ -12,7 +12,8 @@ FIN, RST, WAIT = "fin", "rst", "wait for the client to leave"
 class FakeUpstream:
     """Plays one script per request, the last one again and again.
 
-    A script is a list of steps: bytes to send, seconds to pause, FIN, RST or WAIT.
+    A script is a list of steps: bytes to send, seconds to pause, an event to wait for, FIN, RST
+    or WAIT.
     """
 
     def __init__(self, scripts):
@@ -63,6 +64,8 @@ class FakeUpstream:
             await writer.drain()
         elif isinstance(step, float):
             await asyncio.sleep(step)
+        elif isinstance(step, asyncio.Event):
+            await step.wait()
         elif step == WAIT:
             while await reader.read(1024):
                 pass

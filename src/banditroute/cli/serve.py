@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -13,10 +15,21 @@ from rich.console import Console
 
 from banditroute.bootstrap import Application, build
 from banditroute.cli import logs
-from banditroute.cli.console import DEFAULT_CONFIG, ConfigOption, StoreOption, out, settings_from
+from banditroute.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    StoreOption,
+    complain,
+    out,
+    settings_from,
+)
+from banditroute.cli.workers import Supervisor, worker
+from banditroute.config import ServerSettings, Settings
+from banditroute.engine import Engine
 from banditroute.errors import ConfigError
 
 BACKLOG = 2048
+SILENT_S = 60  # a worker that is silent for longer is replaced; one that still starts is silent
 
 
 def serve(
@@ -25,44 +38,84 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Instead of [server] port; 0 is any.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1, help="Processes; one in this version.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes, instead of [server] workers.")
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Start the router.
 
     Reads config.toml (or the shipped example where there is none), checks it whole, opens the
     store, and serves until it is told to stop (Ctrl-C or SIGTERM); requests that are running
-    then get [server] shutdown_grace_s to finish.
+    then get [server] shutdown_grace_s to finish. Several workers share the port and the store,
+    and one that dies is replaced.
     """
-    del workers  # one process; the option is there for scripts
-    settings = settings_from(config, store=store)
+    settings = settings_from(config, store=store, workers=workers)
     logs.configure(settings.logging.level, settings.logging.format)
     server = settings.server
     listener = listen(host or server.host, server.port if port is None else port)
     with listener:
-        asyncio.run(run(build(settings), listener, out()))
+        if server.workers == 1:
+            asyncio.run(run(build(settings), listener, out()))
+        else:
+            run_workers(settings, listener, out())
 
 
 async def run(application: Application, listener: socket.socket, console: Console) -> None:
     """Serve on a bound socket until told to stop. Raises StoreError if the store cannot open."""
     await application.engine.start()  # before the server, so that what is wrong is said plainly
-    host, port = listener.getsockname()[:2]
-    greet(application, f"http://{f'[{host}]' if ':' in host else host}:{port}", console)
+    greet(application, url_of(listener), console)
     for stop in (signal.SIGINT, signal.SIGTERM):
         # The server stops on these by itself, and raises them again when it has: that is fine.
         signal.signal(stop, lambda *_: None)
     await web_server(application).serve(sockets=[listener])
 
 
+def run_workers(settings: Settings, listener: socket.socket, console: Console) -> None:
+    """Serve on a bound socket with several processes until told to stop.
+
+    Raises StoreError if the store can never be used: that is found out here, once, before the
+    first worker starts.
+    """
+    application = build(settings)
+    asyncio.run(try_out(application.engine))
+    config = web_config(
+        partial(worker, settings),
+        settings.server,
+        factory=True,
+        workers=settings.server.workers,
+        timeout_worker_healthcheck=SILENT_S,
+    )
+    supervisor = Supervisor(config, [listener])  # from here on a signal stops it in good order
+    greet(application, url_of(listener), console)
+    try:
+        supervisor.run()
+    finally:
+        supervisor.terminate_all()  # nothing new when it ended well; nobody is ever left behind
+    if supervisor.failed:
+        complain("a worker could not start; the log says why")
+        raise typer.Exit(1)
+
+
+async def try_out(engine: Engine) -> None:
+    """Start an engine and stop it. Raises StoreError as :meth:`Engine.start` does."""
+    await engine.start()
+    await engine.stop()
+
+
 def web_server(application: Application) -> uvicorn.Server:
-    """The web server of an application; its logs are the application's."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            application.http,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=round(application.settings.server.shutdown_grace_s),
-        )
+    """The web server of an application, in this process."""
+    return uvicorn.Server(web_config(application.http, application.settings.server))
+
+
+def web_config(app: Callable[..., Any], server: ServerSettings, **more: Any) -> uvicorn.Config:
+    """How to serve an application; the web server's logs are the application's."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=round(server.shutdown_grace_s),
+        **more,
     )
 
 
@@ -86,6 +139,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def url_of(listener: socket.socket) -> str:
+    """Where a socket listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def greet(application: Application, url: str, console: Console) -> None:
     """Say where the router listens, and what to try first."""
     settings, engine = application.settings, application.engine
@@ -98,7 +157,7 @@ def greet(application: Application, url: str, console: Console) -> None:
             f"  router [bold]{name}[/] ({spec.rules.policy.spec}) chooses among {arms}",
             soft_wrap=True,
         )
-    console.print(f"  learns in {settings.store.url}\n")
+    console.print(f"  learns in {settings.store.shown_url}\n")
     first = next(iter(engine.routers))
     console.print(
         f"  curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n"

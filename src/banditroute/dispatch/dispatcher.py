@@ -21,6 +21,7 @@ from banditroute.dispatch.rewrite import (
     signature,
     wants_usage,
 )
+from banditroute.dispatch.tally import Tally
 from banditroute.engine import Engine, RouterSpec
 from banditroute.errors import NoEligibleArm, UnknownModel, UpstreamError, UpstreamFault
 from banditroute.providers.base import Completion, Provider, Usage, usage_of
@@ -72,13 +73,14 @@ class _Call:
 class Dispatcher:
     """Answers chat requests through an engine and its providers, keyed by provider name.
 
-    ``monotonic`` gives seconds for measuring how long calls take.
+    ``monotonic`` gives seconds for measuring how long calls take; ``tally`` counts them.
     """
 
     def __init__(
         self, engine: Engine, providers: Mapping[str, Provider], monotonic: Callable[[], float]
     ) -> None:
         self.engine = engine
+        self.tally = Tally()
         self._providers = providers
         self._monotonic = monotonic
         self._in_flight: Counter[str] = Counter()
@@ -167,7 +169,7 @@ class Dispatcher:
                 elapsed_s = completion.latency_s
             cost = _cost_usd(arm, usage)
             outcome = _outcome(decision, usage, cost_usd=cost, latency_s=elapsed_s, error=error)
-            self.engine.record(decision, outcome)
+            self._record(decision, outcome)
         body = {**completion.body, **identity(decision), **signature(decision, cost)}
         return Answer(decision, body, cost, call.attempts, call.upstream_s)
 
@@ -216,7 +218,11 @@ class Dispatcher:
                 error=error,
                 ttft_s=ttft_s,
             )
-            self.engine.record(decision, outcome)
+            self._record(decision, outcome)
+
+    def _record(self, decision: Decision, outcome: Outcome) -> None:
+        self.tally.add(decision, outcome)
+        self.engine.record(decision, outcome)
 
     def _fall_back(self, call: _Call, error: UpstreamError) -> None:
         """Decide again without the arm that failed; raise its error where that is no use."""

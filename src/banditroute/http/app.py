@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from banditroute import __version__
 from banditroute.dispatch import Dispatcher
-from banditroute.http import chat, errors, feedback, state
+from banditroute.http import chat, errors, feedback, metrics, state
 from banditroute.http.parts import Parts
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -56,9 +56,11 @@ def create_app(
         redoc_url=None,
         responses=errors.DOCUMENTED,
     )
-    app.state.parts = Parts(dispatcher, monotonic, started_s, max_body_bytes, max_concurrency)
+    parts = Parts(dispatcher, monotonic, started_s, max_body_bytes, max_concurrency)
+    app.state.parts = parts
+    app.state.metrics = metrics.registry_of(parts)
     errors.install(app)
-    for part in (chat, feedback, state):
+    for part in (chat, feedback, state, metrics):
         app.include_router(part.router)
     app.add_middleware(RequestIds)
     return app

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from banditroute.core.identity import parse_decision_id
 from banditroute.errors import InvalidRequest
@@ -14,7 +15,7 @@ from banditroute.http.bodies import FeedbackBody, OutcomeBody, Source
 from banditroute.http.errors import BodyInvalid
 from banditroute.http.parts import Parts, PartsDep, json_body
 from banditroute.http.reading import check, read_json
-from banditroute.values import Feedback, Retraction
+from banditroute.values import Feedback, Learned, Retraction
 
 router = APIRouter(tags=["feedback"])
 MOST_ITEMS = 1000
@@ -29,28 +30,32 @@ Answer = dict[str, str]
     summary="Say how good an answer was",
     openapi_extra=json_body(FeedbackBody, {"id": EXAMPLE_ID, "score": 0.9}, many=True),
 )
-async def post_feedback(request: Request, parts: PartsDep) -> Answer | list[Answer]:
+async def post_feedback(
+    request: Request, response: Response, parts: PartsDep
+) -> Answer | list[Answer]:
     """Teach the router how one of its decisions turned out: one object, or a list of ≤ 1,000.
 
     Each has an `id` (of the completion or the decision) and one of `score` (0 to 1), `thumbs`
     (`up` or `down`) or `rating` with `scale`. One value counts per decision and `source`: the
     same again is `unchanged`, another one replaces it (`amended`). A list is learned whole or
-    not at all. When the answer is 2xx, it is kept.
+    not at all. When the answer is 2xx, it is kept; 202 and `accepted` say that a shared store
+    is away, and that it will be learned once that is back.
     """
     raw = await read_json(request)
     if not isinstance(raw, list):
-        return (await _learn(parts, [_item(parts, raw, "")], [""]))[0]
+        return (await _learn(parts, response, [_item(parts, raw, "")], [""]))[0]
     if not 1 <= len(raw) <= MOST_ITEMS:
         raise BodyInvalid(f"a list of feedback holds 1 to {MOST_ITEMS} items, not {len(raw)}")
     places = [str(at) for at in range(len(raw))]
     items = [_item(parts, item, at) for item, at in zip(raw, places, strict=True)]
-    return await _learn(parts, items, places)
+    return await _learn(parts, response, items, places)
 
 
 @router.delete("/v1/feedback/{id}", include_in_schema=False)
 @router.delete("/feedback/{id}", summary="Take a feedback back")
 async def delete_feedback(
     id: str,  # noqa: A002 - the wire's word
+    response: Response,
     parts: PartsDep,
     source: Annotated[Source, Query(description="Whose feedback to take back")] = "user",
 ) -> Answer:
@@ -58,6 +63,8 @@ async def delete_feedback(
     retraction = Retraction(parts.engine.mint.feedback_id(), parse_decision_id(id), source)
     with _at([""]):
         status = (await parts.engine.learn([retraction]))[0]
+    parts.feedback[status] += 1
+    _say_when(response, [status])
     return {"id": id, "status": str(status)}
 
 
@@ -66,7 +73,7 @@ async def delete_feedback(
     summary="Report what a call did that the client made itself",
     openapi_extra=json_body(OutcomeBody, EXAMPLE_OUTCOME),
 )
-async def post_outcome(request: Request, parts: PartsDep) -> Answer:
+async def post_outcome(request: Request, response: Response, parts: PartsDep) -> Answer:
     """Tokens, cost, latency or error of the call after `POST /v1/route`.
 
     Recorded once: the same again is `unchanged`, another one a conflict.
@@ -75,6 +82,7 @@ async def post_outcome(request: Request, parts: PartsDep) -> Answer:
     outcome = body.to_outcome(parse_decision_id(body.id))
     with _at([""]):
         status = await parts.engine.report(outcome)
+    _say_when(response, [status])
     return {"id": body.id, "status": str(status)}
 
 
@@ -89,14 +97,22 @@ def _item(parts: Parts, raw: Any, at: str) -> tuple[str, Feedback]:
 
 
 async def _learn(
-    parts: Parts, items: list[tuple[str, Feedback]], places: list[str]
+    parts: Parts, response: Response, items: list[tuple[str, Feedback]], places: list[str]
 ) -> list[Answer]:
     with _at(places):
         statuses = await parts.engine.learn([feedback for _, feedback in items])
+    parts.feedback.update(statuses)
+    _say_when(response, statuses)
     return [
         {"id": sent, "status": str(status)}
         for (sent, _), status in zip(items, statuses, strict=True)
     ]
+
+
+def _say_when(response: Response, statuses: Sequence[Learned]) -> None:
+    """202 where something is kept but not yet learned."""
+    if Learned.ACCEPTED in statuses:
+        response.status_code = HTTPStatus.ACCEPTED
 
 
 @contextmanager

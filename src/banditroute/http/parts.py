@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,11 +14,12 @@ from pydantic import BaseModel
 from banditroute.dispatch import Dispatcher
 from banditroute.engine import Engine
 from banditroute.http.errors import Overloaded
+from banditroute.values import Learned
 
 
 @dataclass(slots=True)
 class Parts:
-    """The dispatcher, the time, and how many chats run at once."""
+    """The dispatcher, the time, how many chats run at once, and what became of feedback."""
 
     dispatcher: Dispatcher
     monotonic: Callable[[], float]
@@ -25,6 +27,7 @@ class Parts:
     max_body_bytes: int
     max_concurrency: int
     running: int = 0
+    feedback: Counter[Learned] = field(default_factory=Counter)
 
     @property
     def engine(self) -> Engine:
@@ -76,7 +79,7 @@ class Place:
             self._parts = None
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:  # not async, it would cost a thread a request
     parts: Parts = request.app.state.parts
     return parts
 

@@ -39,12 +39,21 @@ async def get_decision(
 async def get_arms(
     parts: PartsDep,
     router: Annotated[str | None, Query(description="A router; the first if left out")] = None,
+    digest: Annotated[bool, Query(description="Add a digest of all that is known")] = False,
 ) -> dict[str, Any]:
-    """Mean quality, cost, latency, error rate and share per arm, from all evidence so far."""
+    """Mean quality, cost, latency, error rate and share per arm, from all evidence so far.
+
+    With `digest`, also a digest of everything this replica has learned up to a position of its
+    own: two replicas at the same position have the same.
+    """
     name = router or next(iter(parts.engine.routers))
     position, reports = await parts.engine.arms(name)
     data = [asdict(report) for report in reports]
-    return {"object": "list", "router": name, "position": position, "data": data}
+    view = {"object": "list", "router": name, "position": position, "data": data}
+    if digest:
+        place, known = await parts.engine.digest(name)
+        view["digest"] = {"position": place, "blake2b": known}
+    return view
 
 
 @router.get("/v1/models", tags=["chat"], summary="Routers and arms")
@@ -69,8 +78,14 @@ async def healthz() -> dict[str, str]:
 async def readyz(parts: PartsDep) -> dict[str, Any]:
     """Ready, or `degraded`: answering from what was learned, while the store is away.
 
-    `dropped` counts decisions and outcomes that could not be kept.
+    `waiting` counts what was accepted and is not in a shared store yet, `dropped` what could
+    not be kept.
     """
     engine = parts.engine
     status = "degraded" if engine.degraded else "ready"
-    return {"status": status, "learning": not engine.degraded, "dropped": engine.dropped}
+    return {
+        "status": status,
+        "learning": not engine.degraded,
+        "waiting": engine.store.pending().waiting,
+        "dropped": engine.dropped,
+    }

@@ -19,7 +19,7 @@ import numpy as np
 
 from banditroute.core.identity import Mint
 from banditroute.stores import Store, open_store
-from banditroute.values import Candidate, Decision, Feedback
+from banditroute.values import Candidate, Decision, Feedback, Outcome
 
 ARMS, D = 10, 90
 CONCURRENCY = (1, 16, 64, 256)
@@ -30,7 +30,8 @@ SEED = 7
 class Workload:
     """Decisions over ``ARMS`` arms with ``D`` features, and one feedback for each."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, fingerprint: str = "bench", dimension: int = D) -> None:
+        self.fingerprint, self.dimension = fingerprint, dimension
         self.mint = Mint(lambda: int(time.time() * 1000), random.Random(seed).randbytes)
         self.rng = np.random.default_rng(seed)
 
@@ -48,8 +49,8 @@ class Workload:
             propensity=0.1,
             candidates=tuple(Candidate(f"arm-{k}", *row.tolist()) for k, row in enumerate(numbers)),
             excluded={},
-            x=self.rng.normal(size=D).astype(np.float32).astype(np.float64),
-            fingerprint="bench",
+            x=self.rng.normal(size=self.dimension).astype(np.float32).astype(np.float64),
+            fingerprint=self.fingerprint,
             position=0,
             policy="thompson",
             floor=0.005,
@@ -63,6 +64,11 @@ class Workload:
     def feedback(self, decision: Decision) -> Feedback:
         """A first word on a decision."""
         return Feedback(self.mint.feedback_id(), decision.id, float(self.rng.random()))
+
+    def outcome(self, decision: Decision) -> Outcome:
+        """What the call did."""
+        tokens = int(self.rng.integers(1, 1000))
+        return Outcome(decision.id, 500, tokens, cost_usd=float(self.rng.random()), latency_s=1.5)
 
 
 async def remember(store: Store, workload: Workload, count: int) -> list[Decision]:

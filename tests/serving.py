@@ -15,6 +15,14 @@ import httpx
 
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The url and the process of a router in ``folder`` that is ready; stopped after."""
+    with launched(folder, *arguments) as (url, process):
+        _await_ready(url)
+        yield url, process
+
+
+@contextmanager
+def launched(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The url and the process of a router started in ``folder``; stopped by SIGTERM after."""
     command = [sys.executable, "-m", "banditroute", "serve", "--port", "0", *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -22,9 +30,7 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pope
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         try:
-            url = _announced(process)
-            _await_ready(url)
-            yield url, process
+            yield _announced(process), process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -37,11 +37,11 @@ class Remote(Store, Protocol):
     def mark(self, router: str) -> Mark | None:
         """The newest append to a router's log that this client made."""
 
-    async def end(self, router: str) -> Mark | None:
-        """The newest append to a router's log, whoever made it; None for an empty log."""
+    async def prove(self, router: str, marks: Sequence[Mark]) -> tuple[bool, Mark | None]:
+        """Whether a router's log still is the one to which all those appends were made.
 
-    async def holds(self, router: str, marks: Sequence[Mark]) -> bool:
-        """Whether a router's log still is the one to which all those appends were made."""
+        And its newest append, whoever made it; None for an empty log.
+        """
 
     async def server(self, router: str) -> str:
         """Which server has a router, in a word that changes with a failover or a restart."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
 
 from banditroute.core.identity import made_at_ms
@@ -35,17 +34,20 @@ class Carrier:
         remote: Remote,
         router: str,
         *,
+        is_sure: Callable[[], Awaitable[bool]],
         clock: Callable[[], float],
         early_s: float,
     ) -> None:
-        """A decision younger than ``early_s`` that the remote store lacks may still come from
-        another replica: who speaks of it is not refused.
+        """A decision that the remote store lacks may still come from another replica: who
+        speaks of it is not refused while it is younger than ``early_s``, nor while the remote
+        store is not ``is_sure`` to have what it had.
         """
         self.dropped = 0
         self.parked = 0
         self._file = file
         self._remote = remote
         self._router = router
+        self._is_sure = is_sure
         self._clock = clock
         self._early_s = early_s
         self._asking: dict[int, asyncio.Future[list[Learned] | None]] = {}
@@ -79,14 +81,19 @@ class Carrier:
         await self._settle(made, await self._remember(made))
         await self._settle(said, await self._say_all(said))
 
-    async def retry_parked(self) -> None:
-        """Bring over what waited for a decision that has turned up since."""
-        self.parked, after = 0, 0
+    async def retry_parked(self, add: Callable[[Row], None]) -> None:
+        """Let what waited for a decision that has turned up since get in line again, at its end.
+
+        What is brought over out of turn is covered by no mark.
+        """
+        waiting, after = 0, 0
         while rows := await self._file.parked(self._router, after, PARKED_PAGE):
-            done = [row.seq for row in rows if await self._retry(row)]
-            await self._file.unpark(done)
-            self.parked += len(rows) - len(done)
+            ready = [row for row in rows if await self._retry(row)]
+            for row in await self._file.requeue(ready):
+                add(row)
+            waiting += len(rows) - len(ready)
             after = rows[-1].seq
+        self.parked = waiting
 
     async def _remember(self, rows: Sequence[Row]) -> list[_Said]:
         decisions = [row.content for row in rows if isinstance(row.content, Decision)]
@@ -139,16 +146,15 @@ class Carrier:
             if not missing:
                 await self._settle([row], await self._say_all([row]))
                 return
-            if row.seq not in self._asking or all(map(self._is_early, missing)):
+            promised = row.seq not in self._asking
+            if promised or all(map(self._is_early, missing)) or not await self._is_sure():
                 await self._file.park([row])
                 self.parked += 1
                 self._tell(row, [Learned.ACCEPTED] * row.size)
                 return
         await self._file.drop([row.seq])
         if not self._tell(row, error):
-            self.dropped += 1
-            fields = {"router": self._router, "why": str(error)}
-            logger.warning("a promise could not be kept", extra=fields)
+            self._drop(error)
 
     async def _missing(self, row: Row) -> set[DecisionId]:
         """The decisions of a row that the remote store lacks, after giving it those we have."""
@@ -157,18 +163,29 @@ class Carrier:
         for id_ in list(missing):
             ours = await self._file.decision(self._router, id_)
             if ours is not None and isinstance(ours.content, Decision):
-                await self._remote.remember([ours.content])
-                missing.discard(id_)
+                missing -= await self._given(ours.content)
         return missing
 
+    async def _given(self, decision: Decision) -> set[DecisionId]:
+        """Give the remote store a decision again; empty if it does not take it."""
+        try:
+            await self._remote.remember([decision])
+        except (StoreError, InvalidRequest) as error:
+            if is_away(error):
+                raise
+            return set()
+        return {decision.id}
+
     async def _retry(self, row: Row) -> bool:
-        """Bring over as much of a parked row as can be. Whether that was all."""
+        """Whether all decisions of a parked row are there; else what can be is brought over."""
         missing = await self._missing(row)
-        if isinstance(row.content, tuple):
+        if missing and isinstance(row.content, tuple):
             for said in row.content:
                 if said.decision_id not in missing:
-                    with suppress(InvalidRequest):
+                    try:
                         await self._put(row, (said,))  # type: ignore[arg-type]  # one of its own
+                    except InvalidRequest as error:
+                        self._drop(error)
         return not missing
 
     def _tell(self, row: Row, answer: list[Learned] | BanditrouteError) -> bool:
@@ -181,6 +198,11 @@ class Carrier:
         else:
             future.set_result(answer)
         return True
+
+    def _drop(self, why: BanditrouteError) -> None:
+        self.dropped += 1
+        fields = {"router": self._router, "why": str(why)}
+        logger.warning("a promise could not be kept", extra=fields)
 
     def _is_early(self, decision_id: DecisionId) -> bool:
         return self._clock() - made_at_ms(decision_id) / 1000 < self._early_s

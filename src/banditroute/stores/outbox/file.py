@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
@@ -241,10 +241,25 @@ class OutboxFile:
             lambda db: db.executemany("INSERT OR IGNORE INTO parked VALUES (?, ?)", values)
         )
 
-    async def unpark(self, seqs: Sequence[int]) -> None:
-        """Rows that need to wait no longer."""
-        values = [(seq,) for seq in seqs]
-        await self._run(lambda db: db.executemany("DELETE FROM parked WHERE seq = ?", values))
+    async def requeue(self, rows: Sequence[Row]) -> list[Row]:
+        """Put parked rows at the end of the line, where what was promised last stands."""
+
+        def move(db: sqlite3.Connection) -> list[int]:
+            seqs = [
+                db.execute(
+                    "INSERT INTO rows (router, kind, decision_id, at_s, body) SELECT router,"
+                    " kind, decision_id, at_s, body FROM rows WHERE seq = ? RETURNING seq",
+                    (row.seq,),
+                ).fetchone()[0]
+                for row in rows
+            ]
+            old = [(row.seq,) for row in rows]
+            db.executemany("DELETE FROM rows WHERE seq = ?", old)
+            db.executemany("DELETE FROM parked WHERE seq = ?", old)
+            return seqs
+
+        seqs = await self._run(move)
+        return [replace(row, seq=seq) for row, seq in zip(rows, seqs, strict=True)]
 
     async def drop(self, seqs: Sequence[int]) -> None:
         """Delete rows that were refused."""

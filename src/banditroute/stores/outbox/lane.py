@@ -26,8 +26,13 @@ PAGE = 256
 MOST_FRESH = 4_096
 """Rows that are kept in memory for the next page; more are read back from the file."""
 
-LOOK_S = 0.5
+LOOK_S, REST_S = 0.5, 2.0
 MOST_APPENDS = 128
+"""How often to look whether everything is still there: while there is work, and at rest."""
+
+UNSURE_S = 30.0
+"""So long after a loss a decision that the remote store lacks may be on its way back."""
+
 PARKED_S = 2.0
 IDLE_S = 0.25
 FIRST_PAUSE_S = 0.05
@@ -54,7 +59,9 @@ class Lane:
         self.router = router
         self.away = False
         self.pending = 0
-        self.carrier = Carrier(file, remote, router, clock=clock, early_s=early_s)
+        self.carrier = Carrier(
+            file, remote, router, is_sure=self._is_sure, clock=clock, early_s=early_s
+        )
         self._file = file
         self._remote = remote
         self._fresh: deque[Row] = deque()
@@ -63,7 +70,7 @@ class Lane:
         self._known: _Known | None = None
         self._appends: list[Mark] = []
         self._grown = asyncio.Event()
-        self._looked_at_s = self._parked_at_s = float("-inf")
+        self._looked_at_s = self._parked_at_s = self._unsure_until_s = float("-inf")
 
     def add(self, row: Row) -> None:
         """Take a row that is in the file."""
@@ -94,7 +101,7 @@ class Lane:
                 if not await self._step():
                     await self._idle()
                 pause_s = FIRST_PAUSE_S
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - the task's edge: promises outlive a bug
                 self._leave(error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2.0, LONGEST_PAUSE_S)
@@ -118,7 +125,7 @@ class Lane:
             self._note_append()
             self.pending = max(self.pending - len(page), 0)
         elif self._now() - self._parked_at_s > PARKED_S:
-            await self.carrier.retry_parked()
+            await self.carrier.retry_parked(self.add)
             self._parked_at_s = self._now()
         self.away = False
         return bool(page)
@@ -129,9 +136,11 @@ class Lane:
                 await self._grown.wait()
         self._grown.clear()
 
-    def _leave(self, error: StoreError) -> None:
-        if not self.away:
-            fields = {"router": self.router}
+    def _leave(self, error: Exception) -> None:
+        fields = {"router": self.router}
+        if not isinstance(error, StoreError):
+            logger.error("the outbox failed; trying again", exc_info=error, extra=fields)
+        elif not self.away:
             logger.warning("the store takes nothing now; keeping it", exc_info=error, extra=fields)
         self.away = True
         self.suspect()
@@ -161,22 +170,38 @@ class Lane:
         other server took its place. An end of the log that was not there at the last look was
         appended after it: that is the next mark, for all rows that were over by then.
         """
-        due = self._now() - self._looked_at_s > LOOK_S or len(self._appends) > MOST_APPENDS
-        if not due:
+        if not self._is_due():
             return
         known = self._known or await self._begin()
-        server = await self._remote.server(self.router)
-        end = await self._remote.end(self.router)
-        proof = [*([known.mark] if known.mark else []), *self._appends]
-        held = await self._remote.holds(self.router, proof)
+        server, held, end = await self._ask(known)
         if not held or server != known.server:
             await self._go_back(server)
+            if known.server:  # others give back what they have, too
+                self._unsure_until_s = self._now() + UNSURE_S
         elif end != known.mark or self._applied != known.applied:
             mark = Covered(known.applied, end) if end and end != known.mark else None
             await self._file.save(self.router, Progress(self._applied, server), mark)
             self._known = _Known(server, end, self._applied)
         self._appends.clear()
         self._looked_at_s = self._now()
+
+    def _is_due(self) -> bool:
+        busy = self._appends or (self._known and self._known.applied != self._applied)
+        waited_s = self._now() - self._looked_at_s
+        return waited_s > (LOOK_S if busy else REST_S) or len(self._appends) > MOST_APPENDS
+
+    async def _ask(self, known: _Known) -> tuple[str, bool, Mark | None]:
+        """The server, whether its log has all that is known to be there, and the log's end."""
+        server = await self._remote.server(self.router)
+        marks = [*([known.mark] if known.mark else []), *self._appends]
+        return (server, *await self._remote.prove(self.router, marks))
+
+    async def _is_sure(self) -> bool:
+        """Whether what the remote store lacks was never there, and not just lost."""
+        if self._known is None or self._now() < self._unsure_until_s:
+            return False
+        server, held, _ = await self._ask(self._known)
+        return held and server == self._known.server
 
     async def _begin(self) -> _Known:
         """Go on from where the last process with this file had come."""
@@ -206,7 +231,8 @@ class Lane:
         """A mark that the remote store's log has: the newest, or not much older than that."""
         skip = 0
         while covered := await self._file.mark(self.router, skip):
-            if await self._remote.holds(self.router, [covered.mark]):
+            held, _ = await self._remote.prove(self.router, [covered.mark])
+            if held:
                 return covered
             skip = 2 * skip + 1
         return None

@@ -119,8 +119,8 @@ class OutboxStore:
         for decision in decisions:
             made_at_ms(decision.id)  # an id without a time could never expire
         rows = await self._keep([Draft(d.router, Kind.DECISION, d) for d in decisions])
-        for row in {row.router: row for row in rows}.values():  # the last one of each router
-            await self._answer(row, KNOWN_S)
+        last = {row.router: row for row in rows}  # of each router
+        await asyncio.gather(*(self._answer(row, KNOWN_S) for row in last.values()))
 
     async def record(
         self, router: str, outcomes: Sequence[Outcome], at_s: float | None = None
@@ -229,9 +229,13 @@ class OutboxStore:
         return Box(file, self._remote, clock=self._clock, early_s=self._early_s)
 
     async def _keep(self, drafts: Sequence[Draft]) -> list[Row]:
+        """Write rows down and put them in line, even if whoever asked leaves meanwhile."""
+        return await asyncio.shield(asyncio.create_task(self._put_in_line(drafts)))
+
+    async def _put_in_line(self, drafts: Sequence[Draft]) -> list[Row]:
         own = self._opened().own
         rows = await own.file.append(drafts, self._clock())
-        for row in rows:
+        for row in rows:  # before anybody else is told of later rows
             own.lane(row.router).add(row)
         return rows
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from banditroute.errors import HistoryLost
 from banditroute.stores.redis.keys import Keys
 from banditroute.stores.redis.link import Link
-from banditroute.stores.redis.scripts import HOLDS
+from banditroute.stores.redis.scripts import PROVE
 from banditroute.stores.remote import Mark
 
 _MOST_KNOWN = 512
@@ -46,7 +46,7 @@ class History:
 
         Raises HistoryLost if that position was read before, and is not what it was.
         """
-        known = self._known.get(after)
+        known = self._nonce_at(after)
         found = await self._range(after if known else after + 1, limit + bool(known))
         if known is not None:
             if found and found[0][0] == after:
@@ -59,9 +59,17 @@ class History:
 
     async def verify(self, position: int) -> None:
         """Raise HistoryLost if a position that was read before is not what it was."""
-        known = self._known.get(position)
-        if known is not None and not await holds(self._link, self._keys, [Mark(position, known)]):
-            self._lost(position)
+        known = self._nonce_at(position)
+        if known is not None:
+            held, _ = await prove(self._link, self._keys, [Mark(position, known)])
+            if not held:
+                self._lost(position)
+
+    def _nonce_at(self, position: int) -> bytes | None:
+        """What was read at a position, which is then the last to be forgotten."""
+        if position in self._known:
+            self._known.move_to_end(position)
+        return self._known.get(position)
 
     def _compare(self, position: int, nonce: bytes) -> None:
         if nonce != self._known[position]:
@@ -81,10 +89,14 @@ class History:
         return [(int(id_.partition(b"-")[0]), fields[b"e"], fields[b"n"]) for id_, fields in found]
 
 
-async def holds(link: Link, keys: Keys, marks: Sequence[Mark]) -> bool:
-    """Whether a log still has all those appends. One that was trimmed away counts as there."""
+async def prove(link: Link, keys: Keys, marks: Sequence[Mark]) -> tuple[bool, Mark | None]:
+    """Whether a log still has all those appends, and its newest one.
+
+    One that was trimmed away since counts as there.
+    """
     pairs = [part for mark in marks for part in (mark.position, mark.nonce)]
-    return not pairs or bool(await link.run(HOLDS, [keys.meta, keys.log], pairs))
+    held, *newest = await link.run(PROVE, [keys.meta, keys.log], pairs)
+    return bool(held), mark_of(*newest)
 
 
 def mark_of(head: bytes | None, nonce: bytes | None) -> Mark | None:

@@ -31,12 +31,17 @@ BLOCK_S = 1.0
 """How long one blocking read lasts; a longer wait is several."""
 
 _Arg = str | bytes | int | float
-_LOST = (redis_errors.RedisError, OSError, TimeoutError)
-_DENIED = (
-    redis_errors.AuthenticationError,
-    redis_errors.AuthorizationError,
-    redis_errors.NoPermissionError,
+_LOST = (
+    redis_errors.RedisError,
+    redis_errors.RedisClusterException,  # which is no RedisError: no node can be reached
+    OSError,
+    TimeoutError,
 )
+
+_OF_THE_OTHERS_TOO = (redis_errors.ReadOnlyError, redis_errors.ConnectionError)
+"""What went wrong on one connection and will on every other that is open: a primary became a
+replica, or the network was cut.
+"""
 
 
 class Client(Protocol):
@@ -104,15 +109,9 @@ class Link:
         """
         try:
             await self._client.execute_command("GET", "br1:routers:check")
-        except _DENIED as error:
-            raise StoreUnusable(
-                "redis refuses this user or password: check the one in [store] url"
-            ) from error
-        except redis_errors.ResponseError as error:
-            if "DB index" in str(error):
-                raise StoreUnusable("[store] url names a database that redis lacks") from error
-        except _LOST:
-            pass
+        except _LOST as error:
+            if refusal := _refusal(error):
+                raise StoreUnusable(refusal) from error
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -139,14 +138,14 @@ class Link:
             with _translated():
                 yield
         except StoreUnavailable as error:
-            if isinstance(error.__cause__, redis_errors.ReadOnlyError):
+            if isinstance(error.__cause__, _OF_THE_OTHERS_TOO):
                 await self._forget_connections()
             raise
         finally:
             self._places.release()
 
     async def _forget_connections(self) -> None:
-        """A primary became a replica: whoever connects anew may reach the one that took over."""
+        """Whoever connects anew may reach a server that is well, or the one that took over."""
         for client in (self._client, self._waiting):
             if isinstance(client, Redis):
                 with suppress(*_LOST):
@@ -218,7 +217,6 @@ def _cluster(address: Address, answer_s: float) -> Client:
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         max_connections=2**16,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
         **_options(address, answer_s),
         **tls,
     )
@@ -232,11 +230,34 @@ def _options(address: Address, answer_s: float) -> dict[str, Any]:
         "socket_timeout": answer_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 3,
+        # With them a pool does not look whether an idle connection was closed meanwhile.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
 
 def _trust(address: Address) -> dict[str, Any]:
     return {"ssl_ca_certs": address.ca} if address.tls and address.ca else {}
+
+
+def _refusal(error: BaseException) -> str | None:
+    """Why a server can never be used so; None for an error that may pass."""
+    if isinstance(error, redis_errors.RedisClusterException):
+        error = error.__cause__ or error  # what the last of the nodes said
+    match error:
+        case (
+            redis_errors.AuthenticationError()
+            | redis_errors.AuthorizationError()
+            | redis_errors.NoPermissionError()
+        ):
+            return "redis refuses this user or password: check the one in [store] url"
+        case redis_errors.MovedError():
+            return "[store] url names a node of a cluster: write redis+cluster:// instead"
+        case redis_errors.ResponseError() if "DB index" in str(error):
+            return "[store] url names a database that redis lacks"
+        case redis_errors.RedisClusterException() if "not enabled" in str(error):
+            return "[store] url names no cluster: write redis:// instead"
+        case _:
+            return None
 
 
 def _what(error: BaseException) -> str:
@@ -252,6 +273,8 @@ def _what(error: BaseException) -> str:
             return "it is out of memory"
         case redis_errors.ClusterDownError() | redis_errors.MasterDownError():
             return "the cluster or its primary is down"
+        case redis_errors.RedisClusterException():
+            return "no node of the cluster serves it"
         case redis_errors.ConnectionError() | OSError():
             return "no connection"
         case _:

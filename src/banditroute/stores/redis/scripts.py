@@ -68,13 +68,14 @@ end
 return {'written', meta[1], meta[2]}
 """)
 
-HOLDS = Script("""
--- KEYS meta, log  ARGV (position, nonce)…  →  1 if the log has all those appends
+PROVE = Script("""
+-- KEYS meta, log  ARGV (position, nonce)…  →  1 if the log has all those appends, head, nonce
 local meta = redis.call('HMGET', KEYS[1], 'head', 'nonce')
 local head = tonumber(meta[1] or '0')
+local not_there = {0, meta[1], meta[2]}
 for i = 1, #ARGV, 2 do
   local position, nonce = tonumber(ARGV[i]), nil
-  if position > head then return 0 end
+  if position > head then return not_there end
   local id = ARGV[i] .. '-0'
   local entry = redis.call('XRANGE', KEYS[2], id, id)[1]
   if entry then
@@ -83,12 +84,12 @@ for i = 1, #ARGV, 2 do
     nonce = meta[2]
   else
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-    if first and tonumber(string.match(first[1], '%d+')) < position then return 0 end
+    if first and tonumber(string.match(first[1], '%d+')) < position then return not_there end
     nonce = ARGV[i + 1]  -- trimmed away since
   end
-  if nonce ~= ARGV[i + 1] then return 0 end
+  if nonce ~= ARGV[i + 1] then return not_there end
 end
-return 1
+return {1, meta[1], meta[2]}
 """)
 
 REMEMBER = Script("""
@@ -96,6 +97,8 @@ REMEMBER = Script("""
 local meta = redis.call('HMGET', KEYS[1], 'fingerprint', 'arriving')
 if meta[2] then return {'arriving'} end
 if meta[1] and meta[1] ~= ARGV[1] then return {'claimed', meta[1]} end
+redis.call('ZCARD', KEYS[2])  -- what is not of our making fails before anything is written
+for i = 3, #KEYS do redis.call('HEXISTS', KEYS[i], 'body') end
 for i = 3, #KEYS do
   local at = 3 * i - 7
   if redis.call('HSETNX', KEYS[i], 'body', ARGV[at + 1]) == 1 then

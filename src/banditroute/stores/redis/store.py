@@ -18,7 +18,7 @@ from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedC
 from banditroute.stores.packing import pack_decision, unpack_evidence
 from banditroute.stores.plan import check_claim, check_decision, check_settled
 from banditroute.stores.redis import transfer, upkeep
-from banditroute.stores.redis.history import History, holds, mark_of
+from banditroute.stores.redis.history import History, prove
 from banditroute.stores.redis.keys import ROUTERS, Keys
 from banditroute.stores.redis.link import Link
 from banditroute.stores.redis.scripts import CLAIM, REMEMBER
@@ -204,12 +204,15 @@ class RedisStore:
 
     async def expire(self) -> int:
         """Delete decisions past their time to live, and trim the logs, in pieces."""
-        link, oldest = self._link, self._oldest()
+        session, oldest = self._opened(), self._oldest()
         before_s = self._retention.oldest_s(self._clock())
+        listed = await upkeep.routers(session.link)
+        if lost := session.listed.difference(listed):  # with a server's last writes, or all of them
+            await session.link.command("SADD", ROUTERS, *lost)
         deleted = 0
-        for router in await upkeep.routers(link):
-            deleted += await upkeep.drop_expired(link, Keys(router), oldest)
-            await upkeep.trim(link, Keys(router), before_s)
+        for router in [*listed, *lost]:
+            deleted += await upkeep.drop_expired(session.link, Keys(router), oldest)
+            await upkeep.trim(session.link, Keys(router), before_s)
         return deleted
 
     def pending(self) -> Pending:
@@ -261,13 +264,9 @@ class RedisStore:
         """The newest append to a router's log that this store made."""
         return self._writer(router).mark
 
-    async def end(self, router: str) -> Mark | None:
-        """The newest append to a router's log, whoever made it."""
-        return mark_of(*await self._link.command("HMGET", Keys(router).meta, "head", "nonce"))
-
-    async def holds(self, router: str, marks: Sequence[Mark]) -> bool:
-        """Whether a router's log still is the one to which all those appends were made."""
-        return await holds(self._link, Keys(router), marks)
+    async def prove(self, router: str, marks: Sequence[Mark]) -> tuple[bool, Mark | None]:
+        """Whether a router's log still has all those appends, and its newest one."""
+        return await prove(self._link, Keys(router), marks)
 
     async def server(self, router: str) -> str:
         """Which server has a router, in a word that changes with a failover or a restart."""

@@ -86,6 +86,8 @@ async def show(link: Link, keys: Keys, estimates: Sequence[ArmEstimate], at_s: f
         }
         known = [item for name, v in numbers.items() if v is not None for item in (name, repr(v))]
         await link.command("HSET", keys.arm(arm.arm_id), "n", arm.n, *known, "updated", updated)
+        if unknown := [name for name, value in numbers.items() if value is None]:
+            await link.command("HDEL", keys.arm(arm.arm_id), *unknown)
 
 
 async def checkpoints(link: Link, keys: Keys, history: History) -> list[SavedCheckpoint]:

@@ -22,7 +22,7 @@ from banditroute.engine import Engine, RouterSpec
 from banditroute.errors import StoreUnavailable, UpstreamError, UpstreamFault
 from banditroute.providers.base import Completion
 from banditroute.stores import MemoryStore, Store
-from banditroute.stores.base import Pending
+from banditroute.stores.base import Pending, Recorder
 from banditroute.values import (
     Arm,
     Decision,
@@ -82,6 +82,9 @@ class FlakyStore:
 
     async def close(self) -> None:
         await self.store.close()
+
+    def recorder(self) -> Recorder:
+        return self
 
     def pending(self) -> Pending:
         return self.store.pending()

@@ -4,6 +4,7 @@ import math
 
 import pytest
 from doubles import (
+    Clock,
     arm,
     asking,
     decided,
@@ -191,7 +192,7 @@ def test_whoever_is_out_is_never_drawn(out, candidates, exclude, explore):
     assert all(c.probability > 0.0 for c in decision.candidates) or not explore
 
 
-_ENGINE = engine_on(None, lambda: 1.8e9, router("a", "b", "c", "d", floor=0.2))
+_ENGINE = engine_on(memory(Clock()), Clock(), router("a", "b", "c", "d", floor=0.2))
 
 
 def test_when_no_arm_is_left_the_message_says_why_of_each(clock):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from banditroute.errors import InvalidRequest, StoreError
-from banditroute.stores.base import Store
+from banditroute.stores.base import Recorder
 from banditroute.values import Decision, DecisionId, Outcome
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Backlog:
     ``dropped`` counts what was never written. ``stuck`` is True while the store refuses.
     """
 
-    def __init__(self, store: Store, limit: int = 10_000) -> None:
+    def __init__(self, store: Recorder, limit: int = 10_000) -> None:
         self._store = store
         self._limit = limit
         self._items: deque[_Item] = deque()

@@ -81,7 +81,7 @@ class Engine:
         self.store = store
         self.mint = mint
         self._clock = clock
-        self._backlog = Backlog(store)
+        self._backlog = Backlog(store.recorder())
         features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
         self._followers = {
             name: Follower(store, name, features, partial(self._estimates, name))

@@ -63,6 +63,16 @@ class Pending:
     dropped: int = 0
 
 
+class Recorder(Protocol):
+    """The part of a store that writes down what happens, for nobody who waits for an answer."""
+
+    async def remember(self, decisions: Sequence[Decision]) -> None:
+        """As ``Store.remember``."""
+
+    async def record(self, router: str, outcomes: Sequence[Outcome]) -> list[Learned]:
+        """As ``Store.record``."""
+
+
 class Store(Protocol):
     """The learning log and the decisions of any number of routers.
 
@@ -133,6 +143,9 @@ class Store(Protocol):
         """Delete decisions past their time to live, and the log before the last checkpoint
         that is older than that. Returns how many decisions were deleted.
         """
+
+    def recorder(self) -> Recorder:
+        """The store for whoever need only know that something is kept, wherever that is."""
 
     def pending(self) -> Pending:
         """What was promised and is not in the store yet."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from banditroute.errors import StoreUnavailable
-from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
 from banditroute.stores.memory_router import Arrival, MemoryRouter
 from banditroute.stores.packing import pack_decision, unpack_evidence
 from banditroute.stores.plan import (
@@ -151,6 +151,10 @@ class MemoryStore:
             kept.trim(before_s)
             deleted += len(expired)
         return deleted
+
+    def recorder(self) -> Recorder:
+        """The store itself."""
+        return self
 
     def pending(self) -> Pending:
         """Nothing: what was promised is there."""

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from banditroute.errors import StoreUnavailable
 from banditroute.stores import sqlite_ledger, sqlite_transfer, sqlite_upkeep
-from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
 from banditroute.stores.group_commit import GroupCommit, unavailable
 from banditroute.stores.retention import Retention
 from banditroute.stores.sqlite_schema import connect
@@ -190,6 +190,10 @@ class SQLiteStore:
         while await self._write(lambda db: sqlite_upkeep.trim(db, before_s, CHUNK)):
             pass
         return deleted
+
+    def recorder(self) -> Recorder:
+        """The store itself."""
+        return self
 
     def pending(self) -> Pending:
         """Nothing: what was promised is there."""

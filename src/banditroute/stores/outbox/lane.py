@@ -33,7 +33,7 @@ MOST_APPENDS = 128
 UNSURE_S = 30.0
 """So long after a loss a decision that the remote store lacks may be on its way back."""
 
-PARKED_S = 2.0
+PARKED_S = 0.5
 IDLE_S = 0.25
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
@@ -175,7 +175,7 @@ class Lane:
         known = self._known or await self._begin()
         server, held, end = await self._ask(known)
         if not held or server != known.server:
-            await self._go_back(server)
+            await self._go_back(server, end)
             if known.server:  # others give back what they have, too
                 self._unsure_until_s = self._now() + UNSURE_S
         elif end != known.mark or self._applied != known.applied:
@@ -214,7 +214,7 @@ class Lane:
         self._known = _Known(progress.server, *((newest.mark, newest.seq) if newest else ()))
         return self._known
 
-    async def _go_back(self, server: str) -> None:
+    async def _go_back(self, server: str, end: Mark | None) -> None:
         """Bring over again whatever the remote store may have lost."""
         found = await self._last_held()
         safe = found.seq if found else 0
@@ -224,7 +224,7 @@ class Lane:
             logger.warning("the store may have lost writes; giving them again", extra=fields)
             self._applied, self._behind = safe, True
         await self._file.save(self.router, Progress(self._applied, server))
-        self._known = _Known(server, found.mark if found else None, safe)
+        self._known = _Known(server, end, safe)
         self.pending = await self._file.count(self.router, self._applied)
 
     async def _last_held(self) -> Covered | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from banditroute.core.feedback import apply
 from banditroute.core.identity import made_at_ms
 from banditroute.errors import HistoryLost, InvalidRequest, StoreError, StoreUnavailable
-from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
 from banditroute.stores.outbox.box import Box, claim, orphans
 from banditroute.stores.outbox.file import Draft, Kind, OutboxFile, Row
 from banditroute.stores.plan import unknown_decision
@@ -116,9 +116,7 @@ class OutboxStore:
 
     async def remember(self, decisions: Sequence[Decision]) -> None:
         """Keep decisions, all or none."""
-        for decision in decisions:
-            made_at_ms(decision.id)  # an id without a time could never expire
-        rows = await self._keep([Draft(d.router, Kind.DECISION, d) for d in decisions])
+        rows = await self.promise(decisions)
         last = {row.router: row for row in rows}  # of each router
         await asyncio.gather(*(self._answer(row, KNOWN_S) for row in last.values()))
 
@@ -127,10 +125,8 @@ class OutboxStore:
     ) -> list[Learned]:
         """Append outcomes, all or none."""
         del at_s  # the row says when
-        if not outcomes:
-            return []
-        [row] = await self._keep([Draft(router, Kind.OUTCOMES, tuple(outcomes))])
-        return await self._answer(row, ANSWER_S)
+        rows = await self.promise_outcomes(router, outcomes)
+        return [status for row in rows for status in await self._answer(row, ANSWER_S)]
 
     async def absorb(self, router: str, changes: Sequence[FeedbackChange]) -> list[Learned]:
         """Apply feedbacks and retractions, all or none.
@@ -143,6 +139,17 @@ class OutboxStore:
         self._check(changes)
         [row] = await self._keep([Draft(router, Kind.CHANGES, tuple(changes))])
         return await self._answer(row, ANSWER_S)
+
+    async def promise(self, decisions: Sequence[Decision]) -> list[Row]:
+        """Keep decisions here, all or none; they are brought over by themselves."""
+        for decision in decisions:
+            made_at_ms(decision.id)  # an id without a time could never expire
+        return await self._keep([Draft(d.router, Kind.DECISION, d) for d in decisions])
+
+    async def promise_outcomes(self, router: str, outcomes: Sequence[Outcome]) -> list[Row]:
+        """Keep outcomes here, all or none; they are brought over by themselves."""
+        drafts = [Draft(router, Kind.OUTCOMES, tuple(outcomes))] if outcomes else []
+        return await self._keep(drafts)
 
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Entries after a position; see ``Store.evidence``."""
@@ -188,6 +195,10 @@ class OutboxStore:
         for box in self._opened().boxes:
             await box.purge(oldest)
         return await self._remote.expire()
+
+    def recorder(self) -> Recorder:
+        """The store, without waiting for the remote one."""
+        return _Recorder(self)
 
     def pending(self) -> Pending:
         """What the remote store does not have yet."""
@@ -277,3 +288,19 @@ class OutboxStore:
         if self._session is None:
             raise StoreUnavailable("the store is not open")
         return self._session
+
+
+class _Recorder:
+    """Writes down what is to be brought over, and does not wait until it is."""
+
+    def __init__(self, store: OutboxStore) -> None:
+        self._store = store
+
+    async def remember(self, decisions: Sequence[Decision]) -> None:
+        """Keep decisions, all or none."""
+        await self._store.promise(decisions)
+
+    async def record(self, router: str, outcomes: Sequence[Outcome]) -> list[Learned]:
+        """Keep outcomes, all or none."""
+        await self._store.promise_outcomes(router, outcomes)
+        return [Learned.ACCEPTED] * len(outcomes)

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from banditroute.core.identity import made_at_ms
 from banditroute.errors import StoreUnavailable
-from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, SavedCheckpoint
+from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
 from banditroute.stores.packing import pack_decision, unpack_evidence
 from banditroute.stores.plan import check_claim, check_decision, check_settled
 from banditroute.stores.redis import transfer, upkeep
@@ -214,6 +214,10 @@ class RedisStore:
             deleted += await upkeep.drop_expired(session.link, Keys(router), oldest)
             await upkeep.trim(session.link, Keys(router), before_s)
         return deleted
+
+    def recorder(self) -> Recorder:
+        """The store itself."""
+        return self
 
     def pending(self) -> Pending:
         """Nothing: what was promised is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from banditroute.stores.outbox.lane import Lane
 from banditroute.stores.remote import Remote
 from banditroute.stores.tasks import end
 from banditroute.values import DecisionId
+
+logger = logging.getLogger(__name__)
 
 MOST_FILES = 1_000
 PURGED_AT_ONCE = 500
@@ -100,5 +103,11 @@ async def orphans(folder: Path, mine: set[Path]) -> AsyncIterator[OutboxFile]:
     """The files of a folder whose processes are gone; they are ours from here on."""
     for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.db"))):
         if path not in mine:
-            with suppress(StoreUnavailable):
-                yield await OutboxFile.open(path)
+            try:
+                file = await OutboxFile.open(path)
+            except StoreUnavailable:
+                continue
+            except StoreUnusable as error:
+                logger.warning("an outbox cannot be taken over", exc_info=error)
+                continue
+            yield file

@@ -84,11 +84,11 @@ class Link:
         """Wait for an entry after a position of a stream, at most ``BLOCK_S``."""
         timeout_ms = round(min(timeout_s, BLOCK_S) * 1000)
         block = ("BLOCK", timeout_ms) if timeout_ms > 0 else ()  # 0 would mean for ever
+        command = ("XREAD", "COUNT", 1, *block, "STREAMS", log, f"{after}-0")
         with _translated():
-            found = await self._waiting.execute_command(
-                "XREAD", "COUNT", 1, *block, "STREAMS", log, f"{after}-0"
-            )
-        return bool(found)
+            # Where its key stands, redis-py would ask any node of a cluster, and that may be down.
+            where = await _place_of(log, self._waiting)
+            return bool(await self._waiting.execute_command(*command, **where))
 
     def now(self) -> float:
         """Seconds on a clock that never steps back, to measure waits by."""
@@ -120,11 +120,8 @@ class Link:
                 await client.aclose()
 
     async def _info(self, key: str) -> Mapping[str, Any]:
-        target: dict[str, Any] = {}
-        if isinstance(self._client, RedisCluster):
-            await self._client.initialize()
-            target["target_nodes"] = self._client.get_node_from_key(key)
-        said: Mapping[str, Any] = await self._client.execute_command("INFO", "server", **target)
+        where = await _place_of(key, self._client)
+        said: Mapping[str, Any] = await self._client.execute_command("INFO", "server", **where)
         return said
 
     @asynccontextmanager
@@ -162,6 +159,14 @@ class _translated:  # noqa: N801 - reads as a statement
         if isinstance(error, redis_errors.NoScriptError) or not isinstance(error, _LOST):
             return
         raise StoreUnavailable(f"redis did not do it: {_what(error)}") from error
+
+
+async def _place_of(key: str, client: Client) -> dict[str, Any]:
+    """How to tell a cluster's client that a command is for the node of a key."""
+    if not isinstance(client, RedisCluster):
+        return {}
+    await client.initialize()
+    return {"target_nodes": client.get_node_from_key(key)}
 
 
 def connect(address: Address) -> Link:

@@ -89,6 +89,9 @@ class FlakyStore:
     def pending(self) -> Pending:
         return self.store.pending()
 
+    def mark(self, router: str) -> Any:
+        return self.store.mark(router)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)
 

@@ -134,7 +134,7 @@ async def test_a_replica_that_was_away_catches_up(shared, remote, clock):
         ]
         client.down = False
         await until(lambda: taught(ours) == taught(theirs) == 2)
-        assert not theirs.degraded
+        await until(lambda: not theirs.degraded)
         assert await ours.digest("auto") == await theirs.digest("auto")
 
 

@@ -17,7 +17,11 @@ pytest.register_assert_rewrite(
     "store_examples",
 )
 
-from store_examples import Clock, Examples  # noqa: E402 - after the assertions are rewritten
+from faulty import SOON_S  # noqa: E402 - after the assertions are rewritten
+from store_examples import Clock, Examples  # noqa: E402
+
+from banditroute.stores.outbox import lane  # noqa: E402
+from banditroute.stores.outbox import store as outbox  # noqa: E402
 
 
 @pytest.fixture
@@ -64,7 +68,9 @@ def redis_cluster(_cluster_processes: Cluster) -> Cluster:
 
 @pytest.fixture(params=["redis", "valkey"])
 def binary(request: pytest.FixtureRequest) -> Path:
-    """Redis and Valkey in turn, for a test that starts servers of its own."""
+    """Redis and Valkey in turn, for a test that starts servers of its own; or "any" of them."""
+    if request.param == "any":
+        return a_binary()
     return binaries().get(request.param) or pytest.skip(SKIP_REASON)
 
 
@@ -80,3 +86,13 @@ def proxy(server: RedisServer) -> Iterator[ChaosProxy]:
     """The network between the test's own server and its clients."""
     with ChaosProxy(server.address) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def hasty_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outbox that looks all the time what there is to do, and waits long for an answer."""
+    for name in ("LOOK_S", "REST_S", "PARKED_S", "IDLE_S", "FIRST_PAUSE_S", "LONGEST_PAUSE_S"):
+        monkeypatch.setattr(lane, name, 0.02)
+    for name in ("ANSWER_S", "KNOWN_S"):
+        monkeypatch.setattr(outbox, name, SOON_S)
+    monkeypatch.setattr(outbox, "ADOPT_EVERY_S", 0.1)

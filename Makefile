@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: serve demo test lint format clean
+.PHONY: serve demo test soak lint format clean
 
 serve: .venv/.core            ## start the router with config.toml
 	$(BIN)/banditroute serve $(ARGS)
@@ -16,6 +16,9 @@ demo: .venv/.core             ## watch it learn; ARGS="--data DIR" replays a dat
 test: .venv/.dev              ## the whole suite, with branch coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered $(ARGS)
 	$(BIN)/coverage report --fail-under=95 --include='*/core/*,*/stores/*,*/engine/*' --format=total
+
+soak: .venv/.dev              ## hours of replicas, clients and failures; ARGS="--help" says how
+	$(BIN)/python tests/soak/run.py $(ARGS)
 
 lint: .venv/.dev              ## format, lint and types, as CI checks them
 	$(BIN)/ruff format --check .

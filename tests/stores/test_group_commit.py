@@ -12,7 +12,7 @@ import pytest
 
 from banditroute.errors import StoreUnavailable, UnknownDecision
 from banditroute.stores import group_commit
-from banditroute.stores.group_commit import GroupCommit
+from banditroute.stores.sqlite.group_commit import GroupCommit
 
 pytestmark = pytest.mark.anyio
 

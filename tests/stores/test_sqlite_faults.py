@@ -19,7 +19,7 @@ from store_examples import TTL_S, Clock, Examples, opened
 
 from banditroute.errors import StoreError, StoreUnavailable, StoreUnusable
 from banditroute.stores import SQLiteStore
-from banditroute.stores.sqlite_schema import STORE, connect
+from banditroute.stores.sqlite.schema import STORE, connect
 from banditroute.values import Learned
 
 pytestmark = pytest.mark.anyio
@@ -166,7 +166,7 @@ async def test_a_lock_held_at_the_switch_to_wal_is_waited_for(path, clock, monke
         naps.append(seconds)
         holder.execute("COMMIT") if len(naps) == 2 else None
 
-    monkeypatch.setattr("banditroute.stores.sqlite_schema.sleep", nap)
+    monkeypatch.setattr("banditroute.stores.sqlite.schema.sleep", nap)
     with closing(holder), closing(connect(path, 30.0)):
         assert len(naps) == 2
 

@@ -13,7 +13,6 @@ from typing import TypeAlias, TypeVar, cast
 
 from banditroute.errors import StoreError
 from banditroute.stores.base import FeedbackChange
-from banditroute.stores.group_commit import GroupCommit
 from banditroute.stores.packing import (
     Packed,
     pack_changes,
@@ -24,7 +23,8 @@ from banditroute.stores.packing import (
     unpack_outcomes,
 )
 from banditroute.stores.remote import Mark
-from banditroute.stores.sqlite_schema import Schema, connect
+from banditroute.stores.sqlite.group_commit import GroupCommit
+from banditroute.stores.sqlite.schema import Schema, connect
 from banditroute.values import Decision, DecisionId, Outcome
 
 T = TypeVar("T")

@@ -120,9 +120,11 @@ class Lane:
         await self._look()
         page = await self._page()
         if page:
+            before = self._remote.mark(self.router)  # it may be of a log that is lost by now
             await self.carrier.carry(page)
             self._applied = page[-1].seq
-            self._note_append()
+            if (mark := self._remote.mark(self.router)) not in (None, before):
+                self._appends.append(mark)
             self.pending = max(self.pending - len(page), 0)
         elif self._now() - self._parked_at_s > PARKED_S:
             await self.carrier.retry_parked(self.add)
@@ -157,11 +159,6 @@ class Lane:
             if page:
                 return page
         return [self._fresh[at] for at in range(min(PAGE, len(self._fresh)))]
-
-    def _note_append(self) -> None:
-        mark = self._remote.mark(self.router)
-        if mark is not None and mark not in self._appends[-1:]:
-            self._appends.append(mark)
 
     async def _look(self) -> None:
         """Now and then: does the remote store still have all that it took? Then note how far.

@@ -2,7 +2,8 @@
 
 What a writing method has written survives kill -9 and power loss: the file keeps a write-ahead
 log that is on the disk before the method returns. One thread writes (see
-:mod:`~banditroute.stores.group_commit`), another reads, and the event loop waits for neither.
+:mod:`~banditroute.stores.sqlite.group_commit`), another reads, and the event loop waits for
+neither.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from banditroute.errors import StoreUnavailable
-from banditroute.stores import sqlite_ledger, sqlite_transfer, sqlite_upkeep
 from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
-from banditroute.stores.group_commit import GroupCommit, unavailable
 from banditroute.stores.retention import Retention
-from banditroute.stores.sqlite_schema import connect
+from banditroute.stores.sqlite import ledger, transfer, upkeep
+from banditroute.stores.sqlite.group_commit import GroupCommit, unavailable
+from banditroute.stores.sqlite.schema import connect
 from banditroute.values import (
     Checkpoint,
     Decision,
@@ -102,18 +103,18 @@ class SQLiteStore:
 
     async def claim(self, router: str, fingerprint: str) -> None:
         """Bind a router's log to context features; see ``Store.claim``."""
-        await self._write(lambda db: sqlite_ledger.claim(db, router, fingerprint))
+        await self._write(lambda db: ledger.claim(db, router, fingerprint))
 
     async def remember(self, decisions: Sequence[Decision]) -> None:
         """Keep decisions, all or none."""
-        await self._write(lambda db: sqlite_ledger.remember(db, decisions))
+        await self._write(lambda db: ledger.remember(db, decisions))
 
     async def record(self, router: str, outcomes: Sequence[Outcome]) -> list[Learned]:
         """Append outcomes, all or none."""
         now_s = self._clock()
         oldest = self._retention.oldest(now_s)
         statuses, head = await self._write(
-            lambda db: sqlite_ledger.record(db, router, outcomes, oldest, now_s)
+            lambda db: ledger.record(db, router, outcomes, oldest, now_s)
         )
         self._saw(router, head)
         return statuses
@@ -121,15 +122,13 @@ class SQLiteStore:
     async def absorb(self, router: str, changes: Sequence[FeedbackChange]) -> list[Learned]:
         """Apply feedbacks and retractions, all or none."""
         oldest = self._oldest()
-        statuses, head = await self._write(
-            lambda db: sqlite_ledger.absorb(db, router, changes, oldest)
-        )
+        statuses, head = await self._write(lambda db: ledger.absorb(db, router, changes, oldest))
         self._saw(router, head)
         return statuses
 
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Entries after a position; they begin at the base once the log was trimmed."""
-        return await self._read(lambda db: sqlite_ledger.evidence(db, router, after, limit))
+        return await self._read(lambda db: ledger.evidence(db, router, after, limit))
 
     async def wait(self, router: str, after: int, timeout_s: float) -> bool:
         """Wait for an entry after ``after``: woken by this store's writes, else by polling."""
@@ -149,13 +148,13 @@ class SQLiteStore:
 
     async def head(self, router: str) -> int:
         """The position of the last entry."""
-        head = await self._read(lambda db: sqlite_ledger.head(db, router))
+        head = await self._read(lambda db: ledger.head(db, router))
         self._saw(router, head)
         return head
 
     async def load_checkpoint(self, router: str, at: int | None = None) -> Checkpoint | None:
         """The newest checkpoint up to ``at``."""
-        return await self._read(lambda db: sqlite_upkeep.load_checkpoint(db, router, at))
+        return await self._read(lambda db: upkeep.load_checkpoint(db, router, at))
 
     async def save_checkpoint(
         self, router: str, checkpoint: Checkpoint, estimates: Sequence[ArmEstimate] = ()
@@ -164,13 +163,13 @@ class SQLiteStore:
         del estimates  # `banditroute inspect` shows them from the log itself
         now_s = self._clock()
         await self._write(
-            lambda db: sqlite_upkeep.save_checkpoint(db, router, checkpoint, now_s, self._retention)
+            lambda db: upkeep.save_checkpoint(db, router, checkpoint, now_s, self._retention)
         )
 
     async def find(self, router: str, decision_id: DecisionId) -> DecisionRecord | None:
         """A living decision with its outcome and marks."""
         oldest = self._oldest()
-        return await self._read(lambda db: sqlite_ledger.find(db, router, decision_id, oldest))
+        return await self._read(lambda db: ledger.find(db, router, decision_id, oldest))
 
     async def decisions(self, router: str, after: DecisionId = "") -> AsyncIterator[DecisionRecord]:
         """Living decisions in order of id, read in chunks: no view of one moment."""
@@ -183,11 +182,9 @@ class SQLiteStore:
         """Delete decisions past their time to live, and trim the logs, in chunks."""
         oldest, before_s = self._oldest(), self._retention.oldest_s(self._clock())
         deleted = 0
-        while chunk := await self._write(
-            lambda db: sqlite_upkeep.delete_decisions(db, oldest, CHUNK)
-        ):
+        while chunk := await self._write(lambda db: upkeep.delete_decisions(db, oldest, CHUNK)):
             deleted += chunk
-        while await self._write(lambda db: sqlite_upkeep.trim(db, before_s, CHUNK)):
+        while await self._write(lambda db: upkeep.trim(db, before_s, CHUNK)):
             pass
         return deleted
 
@@ -201,16 +198,16 @@ class SQLiteStore:
 
     async def claimed(self, router: str) -> str | None:
         """The fingerprint that a router's log is claimed for."""
-        return await self._read(lambda db: sqlite_ledger.claimed(db, router))
+        return await self._read(lambda db: ledger.claimed(db, router))
 
     async def checkpoints(self, router: str) -> list[SavedCheckpoint]:
         """Every checkpoint kept, in order of position."""
-        return await self._read(lambda db: sqlite_upkeep.checkpoints(db, router))
+        return await self._read(lambda db: upkeep.checkpoints(db, router))
 
     async def begin_import(self, router: str) -> None:
         """Make room for an imported state, in chunks; see ``Store.begin_import``."""
-        await self._write(lambda db: sqlite_transfer.begin_import(db, router))
-        while await self._write(lambda db: sqlite_transfer.discard(db, router, CHUNK)):
+        await self._write(lambda db: transfer.begin_import(db, router))
+        while await self._write(lambda db: transfer.discard(db, router, CHUNK)):
             pass
 
     async def put(
@@ -222,11 +219,11 @@ class SQLiteStore:
         checkpoints: Sequence[SavedCheckpoint] = (),
     ) -> None:
         """Write parts of an imported state where nobody sees them yet."""
-        await self._write(lambda db: sqlite_transfer.put(db, router, records, entries, checkpoints))
+        await self._write(lambda db: transfer.put(db, router, records, entries, checkpoints))
 
     async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
         """Let what was put be the router's state, in one step."""
-        await self._write(lambda db: sqlite_transfer.finish_import(db, router, fingerprint, head))
+        await self._write(lambda db: transfer.finish_import(db, router, fingerprint, head))
         self._saw(router, head)
 
     def _connect(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
@@ -241,7 +238,7 @@ class SQLiteStore:
 
     async def _page(self, router: str, after: DecisionId) -> list[DecisionRecord]:
         oldest = self._oldest()
-        return await self._read(lambda db: sqlite_ledger.page(db, router, after, oldest, CHUNK))
+        return await self._read(lambda db: ledger.page(db, router, after, oldest, CHUNK))
 
     async def _write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         return await self._opened().writer.run(operation)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from banditroute.errors import StoreUnavailable
 from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
-from banditroute.stores.memory_router import Arrival, MemoryRouter
+from banditroute.stores.memory.router import Arrival, MemoryRouter
 from banditroute.stores.packing import pack_decision, unpack_evidence
 from banditroute.stores.plan import (
     Plan,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from banditroute.stores import sqlite_ledger
 from banditroute.stores.base import SavedCheckpoint
 from banditroute.stores.plan import check_position
 from banditroute.stores.retention import Retention, Saved, base
+from banditroute.stores.sqlite import ledger
 from banditroute.values import Checkpoint, DecisionId
 
 
@@ -36,8 +36,8 @@ def save_checkpoint(
     db: sqlite3.Connection, router: str, checkpoint: Checkpoint, at_s: float, retention: Retention
 ) -> None:
     """Keep a checkpoint newer than all that are kept, and thin those out."""
-    check_position(router, checkpoint, sqlite_ledger.head(db, router))
-    number = sqlite_ledger.router_number(db, router)
+    check_position(router, checkpoint, ledger.head(db, router))
+    number = ledger.router_number(db, router)
     saved = _saved(db, number)
     if saved and checkpoint.position <= saved[-1].position:
         return

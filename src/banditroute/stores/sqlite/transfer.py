@@ -20,7 +20,7 @@ from banditroute.stores.packing import (
     pack_outcome,
 )
 from banditroute.stores.plan import check_arriving, check_vacant
-from banditroute.stores.sqlite_ledger import arrival, is_arriving, router_number
+from banditroute.stores.sqlite.ledger import arrival, is_arriving, router_number
 from banditroute.values import DecisionRecord, Evidence
 
 _KEYS = {"decisions": "id", "log": "position", "checkpoints": "position"}

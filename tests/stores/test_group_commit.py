@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from banditroute.errors import StoreUnavailable, UnknownDecision
-from banditroute.stores import group_commit
+from banditroute.stores.sqlite import group_commit
 from banditroute.stores.sqlite.group_commit import GroupCommit
 
 pytestmark = pytest.mark.anyio

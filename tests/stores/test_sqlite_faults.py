@@ -350,7 +350,7 @@ async def test_the_second_connection_failing_closes_the_first(make_store, path, 
         first.append(connect(*arguments))
         return first[0]
 
-    monkeypatch.setattr("banditroute.stores.sqlite.connect", once)
+    monkeypatch.setattr("banditroute.stores.sqlite.store.connect", once)
     with pytest.raises(StoreUnavailable):
         await make_store(path).open()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):

@@ -23,9 +23,10 @@ from banditroute.core.fold import RouterState
 from banditroute.core.posterior import FeatureGroups
 from banditroute.engine import follower
 from banditroute.errors import StoreError, StoreUnavailable, StoreUnusable
-from banditroute.stores import MemoryStore, SQLiteStore, frames, sqlite, transfer
+from banditroute.stores import MemoryStore, SQLiteStore, frames, transfer
 from banditroute.stores.base import Store
 from banditroute.stores.frames import FrameReader, FrameWriter
+from banditroute.stores.sqlite import store as sqlite_store
 from banditroute.stores.transfer import export_state, has_state, import_state
 from banditroute.values import (
     Checkpoint,
@@ -405,7 +406,7 @@ async def test_a_store_that_goes_away_can_be_tried_again(stores: Any, taught: St
 async def test_what_a_cut_import_left_in_a_file_is_deleted_in_pieces(
     stores: Any, taught: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sqlite, "CHUNK", 5)
+    monkeypatch.setattr(sqlite_store, "CHUNK", 5)
     target, data = await stores("sqlite"), await exported(taught)
     with pytest.raises(StoreError):
         await imported(target, data[:-1])

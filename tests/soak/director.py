@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from soak.schedule import Event, Kind
-from soak.world import World
+from soak.world import World, in_thread
 
 MOST_AT_ONCE = 3
 
@@ -48,7 +48,7 @@ class Director:
                     await stack.enter_async_context(lock)
                 self._note("begins", event)
                 self.running.append(event.kind)
-                await asyncio.to_thread(self._do, event)
+                await in_thread(self._do, event)
                 self.running.remove(event.kind)
                 self.played[event.kind] += 1
                 self._note("is over", event)

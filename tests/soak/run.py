@@ -29,7 +29,7 @@ from redis_servers import SKIP_REASON, binaries
 
 from soak.trial import FEEDBACKS_PER_EVENT, Report, Size, soak
 
-CANNOT_RUN = 2
+CANNOT_RUN, STOPPED = 2, 130
 LEAST_EVENTS = 6
 WIDTH = 112  # of the table
 COLUMNS = {
@@ -64,7 +64,11 @@ def main() -> int:
     console.print(f"{size}\n{_machine(binary)}", highlight=False)
     reports = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        reports.append(asyncio.run(_one(seed, size, binary, options.keep, console)))
+        try:
+            reports.append(asyncio.run(_one(seed, size, binary, options.keep, console)))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            console.print(f"stopped in seed {seed}")
+            return STOPPED
         console.print(_table(reports))
         if options.json:
             whole = {"machine": _machine(binary), "runs": [report.plain() for report in reports]}
@@ -110,7 +114,7 @@ async def _one(seed: int, size: Size, binary: Path, keep: bool, console: Console
             progress.update(bar, completed=share, done=done, what=what)
 
         report = await soak(seed, size, folder, binary, watch)
-    again = _again(seed, size)
+    again = _again(seed, size, binary)
     for failure in report.failures:
         console.print(f"[red]seed {seed}:[/] {failure}", soft_wrap=True, highlight=False)
     if report.failures or keep:
@@ -121,16 +125,18 @@ async def _one(seed: int, size: Size, binary: Path, keep: bool, console: Console
     return report
 
 
-def _again(seed: int, size: Size) -> str:
-    sizes = {
+def _again(seed: int, size: Size, binary: Path) -> str:
+    """The command that runs one seed once more."""
+    options = {
         "--first-seed": seed,
         "--feedbacks": size.feedbacks,
         "--replicas": size.replicas,
         "--clients": size.clients,
         "--events": size.events,
         "--lag": size.lag_s,
+        "--server": next(name for name, found in binaries().items() if found == binary),
     }
-    return shlex.join(["python", sys.argv[0], *(str(w) for pair in sizes.items() for w in pair)])
+    return shlex.join(["python", sys.argv[0], *(str(w) for pair in options.items() for w in pair)])
 
 
 def _table(reports: list[Report]) -> Table:

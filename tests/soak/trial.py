@@ -12,7 +12,7 @@ from soak.clients import Clients, Journal
 from soak.director import Director
 from soak.schedule import schedule
 from soak.verdict import calm, delivered, judge
-from soak.world import World
+from soak.world import World, in_thread
 
 CALM_S = 75.0
 NO_PATIENCE_S = 2.0
@@ -66,13 +66,12 @@ async def soak(seed: int, size: Size, folder: Path, binary: Path, watch: Watch) 
     try:
         async with asyncio.timeout(size.limit_s):
             watch(0.0, "starting")
-            world = await asyncio.to_thread(
-                World(folder, binary=binary, replicas=size.replicas).__enter__
-            )
+            world = World(folder, binary=binary, replicas=size.replicas)
             try:
+                await in_thread(world.__enter__)
                 await _run(report, world, folder, watch)
             finally:
-                await asyncio.to_thread(world.__exit__, None, None, None)
+                await in_thread(world.__exit__)
     except Exception as error:  # noqa: BLE001 - whatever broke, the other seeds are run
         report.failures += _causes(error)
     report.seconds = time.monotonic() - began
@@ -121,7 +120,7 @@ async def _trouble(report: Report, world: World, journal: Journal, watch: Watch)
             watch(clients.progress, ", ".join(director.running) or "talking")
             await asyncio.sleep(0.1)
             if chaos.done() and clients.healed_s is None:
-                await asyncio.to_thread(world.heal)
+                await in_thread(world.heal)
                 clients.healed_s = asyncio.get_running_loop().time()
 
 

@@ -1,10 +1,12 @@
 """The world of one run: a Redis and its standby, a bad network, replicas that die and return."""
 
+import asyncio
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -112,7 +114,7 @@ class Replica:
 
 
 class World:
-    """Everything that a run consists of but its clients. Its controls block: call them in threads.
+    """All that a run consists of but its clients. Its controls block: call them ``in_thread``.
 
     ``replicas[i]`` reaches Redis through ``lines[i]`` and in no other way. ``entries_lost``
     counts what Redis lost of the log; ``longest`` is how long that was before it lost some.
@@ -227,3 +229,13 @@ class World:
 
     def _redis(self, name: str) -> RedisServer:
         return RedisServer(self._folder / name, binary=self._binary, options=AOF_ALWAYS)
+
+
+async def in_thread(control: Callable[..., object], *arguments: object) -> None:
+    """Call a control in a thread, and see it to its end even when cancelled: it would go on."""
+    doing = asyncio.ensure_future(asyncio.to_thread(control, *arguments))
+    try:
+        await asyncio.shield(doing)
+    finally:
+        await asyncio.wait({doing})
+        doing.exception()  # whoever is cancelled does not ask any more

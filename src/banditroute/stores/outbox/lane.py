@@ -144,7 +144,7 @@ class Lane:
             logger.error("the outbox failed; trying again", exc_info=error, extra=fields)
         elif not self.away:
             logger.warning("the store takes nothing now; keeping it", exc_info=error, extra=fields)
-        self.away = True
+        self.away = self._behind = True  # a page that is not over is read again
         self.suspect()
         self.carrier.give_up()
 
@@ -189,9 +189,10 @@ class Lane:
 
     async def _ask(self, known: _Known) -> tuple[str, bool, Mark | None]:
         """The server, whether its log has all that is known to be there, and the log's end."""
-        server = await self._remote.server(self.router)
         marks = [*([known.mark] if known.mark else []), *self._appends]
-        return (server, *await self._remote.prove(self.router, marks))
+        proof = await self._remote.prove(self.router, marks)
+        # The server last: no server comes back, so if it is the known one, it gave the proof.
+        return (await self._remote.server(self.router), *proof)
 
     async def _is_sure(self) -> bool:
         """Whether what the remote store lacks was never there, and not just lost."""

@@ -19,10 +19,10 @@ ROUTERS = f"{SCHEMA}:routers"
 class Keys:
     """The names of one router's keys.
 
-    ``meta`` hash: fingerprint, head (last position), nonce (of the last append) · ``log``
-    stream: entry ``POSITION-0`` with e (packed evidence), n (nonce of its append) · ``ids``
-    sorted set of decision ids, in order · ``saved`` hash: position → when its checkpoint was
-    saved.
+    ``meta`` hash: fingerprint, head (last position), nonce (of the last append), born (of the
+    router itself, here) · ``log`` stream: entry ``POSITION-0`` with e (packed evidence), n
+    (nonce of its append) · ``ids`` sorted set of decision ids, in order · ``saved`` hash:
+    position → when its checkpoint was saved.
     """
 
     router: str

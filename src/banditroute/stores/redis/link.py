@@ -36,6 +36,7 @@ _LOST = (
     redis_errors.RedisClusterException,  # which is no RedisError: no node can be reached
     OSError,
     TimeoutError,
+    AttributeError,  # of redis-py, when a connection is closed just as somebody takes it
 )
 
 _OF_THE_OTHERS_TOO = (redis_errors.ReadOnlyError, redis_errors.ConnectionError)
@@ -280,7 +281,7 @@ def _what(error: BaseException) -> str:
             return "the cluster or its primary is down"
         case redis_errors.RedisClusterException():
             return "no node of the cluster serves it"
-        case redis_errors.ConnectionError() | OSError():
+        case redis_errors.ConnectionError() | OSError() | AttributeError():
             return "no connection"
         case _:
             return str(error).partition(" ")[0] or type(error).__name__

@@ -109,6 +109,12 @@ end
 return {'kept'}
 """)
 
+BORN = Script("""
+-- KEYS meta  ARGV nonce  →  the nonce of whoever asked first since there is a router here
+redis.call('HSETNX', KEYS[1], 'born', ARGV[1])
+return redis.call('HGET', KEYS[1], 'born')
+""")
+
 CLAIM = Script("""
 -- KEYS meta  ARGV fingerprint, the one that may be replaced or ''  →  what happened, claimed
 local meta = redis.call('HMGET', KEYS[1], 'fingerprint', 'head', 'arriving')

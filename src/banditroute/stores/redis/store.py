@@ -21,7 +21,7 @@ from banditroute.stores.redis import transfer, upkeep
 from banditroute.stores.redis.history import History, prove
 from banditroute.stores.redis.keys import ROUTERS, Keys
 from banditroute.stores.redis.link import Link
-from banditroute.stores.redis.scripts import CLAIM, REMEMBER
+from banditroute.stores.redis.scripts import BORN, CLAIM, REMEMBER
 from banditroute.stores.redis.writer import Writer, read
 from banditroute.stores.remote import Mark
 from banditroute.stores.retention import Retention
@@ -273,8 +273,12 @@ class RedisStore:
         return await prove(self._link, Keys(router), marks)
 
     async def server(self, router: str) -> str:
-        """Which server has a router, in a word that changes with a failover or a restart."""
-        return await self._link.server(Keys(router).meta)
+        """Which server has a router, in a word that changes with a failover, a restart or a
+        wipe: an empty log has no end by which it could be told from another one.
+        """
+        meta = Keys(router).meta
+        born = await self._link.run(BORN, [meta], [self._entropy(NONCE_BYTES)])
+        return f"{await self._link.server(meta)} {born.hex()}"
 
     async def _remember(
         self, router: str, fingerprint: str, bodies: list[tuple[DecisionId, bytes]]

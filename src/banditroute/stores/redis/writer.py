@@ -8,6 +8,7 @@ planned again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -32,6 +33,8 @@ from banditroute.stores.redis.link import Link
 from banditroute.stores.redis.scripts import COMMIT, READ
 from banditroute.stores.remote import Mark
 from banditroute.values import DecisionId, DecisionRecord, Learned
+
+logger = logging.getLogger(__name__)
 
 MOST_DECISIONS = 512
 """How many decisions one script reads and writes: it holds up the server for so long."""
@@ -138,12 +141,11 @@ class Writer:
             batch = self._next_batch()
             try:
                 await self._write(batch)
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - the task's edge: whoever waits is told
                 for call in batch:
-                    call.error = call.error or error
-            finally:
-                for call in batch:
-                    call.settle()
+                    call.error = call.error or _told(error)
+            for call in batch:
+                call.settle()
 
     def _next_batch(self) -> list[_Call]:
         batch = [self._calls.popleft()]
@@ -206,6 +208,14 @@ class Writer:
             return False
         self.mark = mark_of(*place) or self.mark
         return True
+
+
+def _told(error: Exception) -> StoreError:
+    """What becomes of a write that failed, whyever: nobody may take it for one that was done."""
+    if isinstance(error, StoreError):
+        return error
+    logger.error("a write failed unexpectedly", exc_info=error)
+    return StoreUnavailable("the write failed unexpectedly; the log has the reason")
 
 
 async def read(link: Link, keys: Keys, ids: list[DecisionId]) -> dict[DecisionId, Kept]:

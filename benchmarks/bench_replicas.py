@@ -39,7 +39,7 @@ from banditroute.stores import Store, open_store
 from banditroute.stores.tasks import end
 
 CONCURRENCY = (1, 16, 64, 256)
-LISTS = (1, 10, 100)
+LISTS = (0, 1, 10, 100)  # feedbacks a post; 0 is the cheapest request there is
 CONNECTIONS = 64
 ROUNDS = 300
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -127,7 +127,9 @@ async def store_level(url: str, seconds: float) -> None:
 
 
 def requests_of(ids: list[str], size: int) -> list[tuple[bytes, int]]:
-    """HTTP posts of ``size`` feedbacks each, ready to be sent."""
+    """HTTP posts of ``size`` feedbacks each, ready to be sent; of 0, as many empty requests."""
+    if size == 0:
+        return [(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", 1)] * len(ids)
     posts = []
     for start in range(0, len(ids) - size + 1, size):
         items = [f'{{"id":"{id_}","score":0.5}}' for id_ in ids[start : start + size]]
@@ -148,7 +150,7 @@ def hammer(address: tuple[str, int], posts: list[tuple[bytes, int]], wire: Conne
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             body = await reader.readexactly(length)
-            learned += body.count(b'"learned"') + body.count(b'"accepted"')
+            learned += sum(map(body.count, (b'"learned"', b'"accepted"', b'"ok"')))
             assert learned, (head, body, size)
         writer.close()
         return learned
@@ -183,7 +185,7 @@ async def http_level(url: str, seconds: float) -> None:
     for size in LISTS:
         client.flushall()
         with tempfile.TemporaryDirectory() as folder, served(url, folder) as (address, pid):
-            decisions = await ready_decisions(url, int(2_500 * seconds * (1 if size == 1 else 2)))
+            decisions = await ready_decisions(url, int(2_500 * seconds * (1 if size < 2 else 2)))
             posts = requests_of([decision.id for decision in decisions], size)
             ours, theirs = multiprocessing.Pipe()
             hammering = multiprocessing.Process(target=hammer, args=(address, posts, theirs))
@@ -196,7 +198,8 @@ async def http_level(url: str, seconds: float) -> None:
             used = Cpu.now(client, pid).since(before, learned)
             hammering.join()
         rate = learned / took_s
-        print(f"HTTP, {size:4} a post {rate:8,.0f} feedbacks/s  {used}", flush=True)
+        what = f"{size:3} a post" if size else "nothing a GET"
+        print(f"HTTP, {what:14} {rate:8,.0f} a second  {used}", flush=True)
 
 
 async def ready_decisions(url: str, count: int) -> list[Any]:

@@ -1,14 +1,14 @@
 """What passes through a stream unchanged, what is rewritten, and what is kept back to be signed."""
 
 import pytest
-from doubles import asking, chunk, engine_on, router, usage_chunk
+from doubles import Clock, asking, chunk, engine_on, memory, router, usage_chunk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.dispatch.rewrite import ChunkRewriter, has_content, wants_usage
 from banditroute.providers.base import Usage
 
-DECISION = engine_on(None, lambda: 1.8e9, router("a")).decide("auto", asking())
+DECISION = engine_on(memory(Clock()), Clock(), router("a")).decide("auto", asking())
 SIGNED = {"banditroute": {"signed": True}}
 OURS = {"id": f"chatcmpl-{DECISION.id}", "model": "a"}
 

@@ -6,6 +6,8 @@
     x UnknownModel          no router and no arm has that name
     x UnknownDecision       never made here, or past its time to live
     x NoEligibleArm         every arm is excluded; .reasons says why, arm by arm
+      x BudgetExhausted     ...and a budget is why; .retry_after_s says when to ask again
+    x SourceQuarantined     feedback of that source is refused
     x OutcomeConflict       another outcome of that decision is already recorded
   x StoreError
     x StoreUnavailable      the store did not answer; trying again later can help
@@ -79,6 +81,32 @@ class NoEligibleArm(InvalidRequest):
     def __init__(self, message: str, *, reasons: Mapping[str, str]) -> None:
         super().__init__(message, param=None, code="no_eligible_arm")
         self.reasons = dict(reasons)
+
+
+class BudgetExhausted(NoEligibleArm):
+    """Every arm that could serve costs more than is left of a budget.
+
+    ``retry_after_s`` is the time until that may be otherwise; None where waiting does not help.
+    """
+
+    def __init__(
+        self, message: str, *, reasons: Mapping[str, str], retry_after_s: float | None
+    ) -> None:
+        super().__init__(message, reasons=reasons)
+        self.code = "budget_exhausted"
+        self.retry_after_s = retry_after_s
+
+
+class SourceQuarantined(InvalidRequest):
+    """An operator has put a source of feedback into quarantine."""
+
+    def __init__(self, source: str, *, param: str | None = "source") -> None:
+        super().__init__(
+            f"feedback of source {source!r} is in quarantine and is not learned; an operator can "
+            "lift it with DELETE /admin/sources/{source}/quarantine",
+            param=param,
+            code="source_quarantined",
+        )
 
 
 class OutcomeConflict(InvalidRequest):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,10 +74,12 @@ class Request:
     """One chat request: the OpenAI-shaped body as it came, and the caller's wishes.
 
     ``body`` holds at least ``messages``, a non-empty list; nothing in it is trusted further.
+    ``payers`` are those of its decision.
     """
 
     body: Mapping[str, Any]
     wishes: Wishes = Wishes()
+    payers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,7 @@ class Context:
     max_output_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An eligible arm as the policy saw it at one decision.
 
     ``utility`` is the predicted reward; ``sampling_sd`` the width the policy explored with.
@@ -123,7 +124,10 @@ class Decision:
     ``propensity`` is the probability with which ``arm_id`` was really drawn; ``position`` is
     the place in the log up to which the state that decided had been folded. ``parent_id``
     links a fallback to the decision whose call failed. ``excluded`` maps arm ids to reason
-    codes. ``explored`` says that a policy chose: False for a caller who named the arm.
+    codes. ``budget_price`` is what a dollar cost in reward beyond 1 / ``answer_value_usd``, so
+    that budgets last; ``noise`` the variance of a reading around its arm's quality; ``payers``
+    whose budgets the call counts against, besides the router's. ``explored`` says that a
+    policy chose: False for a caller who named the arm.
     """
 
     id: DecisionId
@@ -143,6 +147,9 @@ class Decision:
     made_at_s: float
     input_tokens: int
     max_output_tokens: int | None = None
+    budget_price: float = 0.0
+    noise: float = 0.2
+    payers: tuple[str, ...] = ()
     explored: bool = True
     degraded: bool = False
     task: str | None = None
@@ -216,11 +223,24 @@ class Learned(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """What one source said of a decision, and how much of the reading's weight is its own."""
+
+    source: str
+    score: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """The one number that all feedback on a decision amounts to, and its evidence weight."""
+    """The one number that all feedback on a decision amounts to, and its evidence weight.
+
+    ``quality`` is the mean of the ``voices``, whose weights add up to ``weight``.
+    """
 
     quality: float
     weight: float
+    voices: tuple[Voice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +248,9 @@ class QualityEvidence:
     """A log entry: what is known of one decision's quality changed from ``old`` to ``new``.
 
     None stands for "nothing known", so that a first feedback has no ``old`` and a retraction
-    of the last one has no ``new``.
+    of the last one has no ``new``. The rest is as at the decision: ``expected`` ± ``spread``
+    is where its reading was predicted, ``propensity`` the probability of the arm, None where
+    nobody explored.
     """
 
     position: int
@@ -237,6 +259,9 @@ class QualityEvidence:
     x: Vector
     old: Reading | None
     new: Reading | None
+    propensity: float | None = None
+    expected: float = 0.5
+    spread: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +269,8 @@ class OutcomeEvidence:
     """A log entry: one call's outcome. ``at_s`` is when it was recorded.
 
     ``output_tokens`` may be fractional: where only the cost of a call is known it is the
-    number of tokens that would have cost as much.
+    number of tokens that would have cost as much. ``payers`` are those of its decision, and
+    ``propensity`` the probability of its arm, None where nobody explored.
     """
 
     position: int
@@ -257,9 +283,95 @@ class OutcomeEvidence:
     latency_s: float | None
     ttft_s: float | None
     error: str | None
+    payers: tuple[str, ...] = ()
+    propensity: float | None = None
 
 
-Evidence: TypeAlias = QualityEvidence | OutcomeEvidence
+class ArmStatus(StrEnum):
+    """Whether a router may choose an arm."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmChange:
+    """An arm was added, paused, removed or repriced while the router runs.
+
+    ``arm`` is its whole definition from now on, None for the configured one. ``basis`` is the
+    digest of what the configuration said of the arm then ("" if nothing): the change holds
+    until the configuration says something else.
+    """
+
+    id: str
+    arm_id: str
+    at_s: float
+    status: ArmStatus
+    arm: Arm | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """From now on feedback of a source is refused, or heard again."""
+
+    id: str
+    source: str
+    at_s: float
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of an arm's quality from elsewhere, as regression sums over its features.
+
+    ``n`` = Σ w · ``gram`` (d, d) = Σ w x xᵀ · ``moment`` (d,) = Σ w r x · ``square`` = Σ w r².
+    It replaces the arm's prior given before, if any.
+    """
+
+    id: str
+    arm_id: str
+    at_s: float
+    n: float
+    gram: Matrix
+    moment: Vector
+    square: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a router forgets, from now on.
+
+    Evidence counts half after ``half_life_s`` seconds or ``half_life_n`` readings; None is never.
+    ``detect_drift`` says whether an arm that answers unlike before has most of its evidence
+    dropped.
+    """
+
+    id: str
+    at_s: float
+    half_life_s: float | None = None
+    half_life_n: float | None = None
+    detect_drift: bool = True
+
+    def same_as(self, other: Tuning) -> bool:
+        """Whether both ask for the same."""
+        mine = (self.half_life_s, self.half_life_n, self.detect_drift)
+        return mine == (other.half_life_s, other.half_life_n, other.detect_drift)
+
+
+News: TypeAlias = ArmChange | SourceChange | Prior | Tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A log entry: an operator's news, for every replica to follow."""
+
+    position: int
+    news: News
+
+
+Evidence: TypeAlias = QualityEvidence | OutcomeEvidence | Announcement
 
 
 @dataclass(frozen=True, slots=True)

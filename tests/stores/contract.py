@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from math import sqrt
 
 import pytest
-from store_examples import Clock, Examples, opened, plain
+from store_examples import Clock, Examples, evidence_of, opened, plain
 
 from banditroute.core.feedback import MOST_SOURCES
 from banditroute.errors import (
@@ -24,6 +25,8 @@ from banditroute.errors import (
 )
 from banditroute.stores.base import Store
 from banditroute.values import (
+    Announcement,
+    ArmStatus,
     Checkpoint,
     Learned,
     OutcomeEvidence,
@@ -259,6 +262,70 @@ class StoreContract(Opened):
         log = await store.evidence("auto", 0, 100)
         assert [entry.position for entry in log] == [1, 2, 3, 4, 5, 6]
         assert [type(entry) for entry in log] == [OutcomeEvidence, QualityEvidence] * 3
+
+    async def test_what_is_logged_says_how_the_decision_was_made(
+        self, store: Store, made: Examples
+    ):
+        drawn = made.decision(noise=0.15, payers=("key:team",))
+        named = made.decision(explored=False, propensity=1.0, candidates=())
+        await store.remember([drawn, named])
+        await store.absorb("auto", [made.feedback(drawn), made.feedback(named)])
+        await store.record("auto", [made.outcome(drawn), made.outcome(named)])
+        one, other, cost, _ = await store.evidence("auto", 0, 10)
+        assert (one.propensity, one.expected, one.spread) == (0.5, 0.5, sqrt(0.15 + 0.1**2))
+        assert (other.propensity, other.expected, other.spread) == (None, 0.5, 1.0)
+        assert cost.payers == ("key:team",)
+
+    async def test_news_is_announced_once_per_id_before_any_decision(
+        self, store: Store, made: Examples
+    ):
+        told = [made.arm_change(), made.source_change(), made.prior()]
+        assert [await store.announce("auto", news) for news in told] == [LEARNED] * 3
+        again = [replace(news, at_s=0.0) for news in told]
+        assert [await store.announce("auto", news) for news in again] == [UNCHANGED] * 3
+        log = await evidence_of(store)
+        assert log == [plain(Announcement(n, news)) for n, news in enumerate(told, 1)]
+        assert await store.head("auto") == 3
+        assert await store.announced("auto") == sorted(news.id for news in told)
+
+    async def test_the_same_id_is_news_to_another_router(self, store: Store, made: Examples):
+        news = made.arm_change(status=ArmStatus.REMOVED, arm=None, basis="digest")
+        assert await store.announce("auto", news) == LEARNED
+        assert await store.announce("support", news) == LEARNED
+        assert await store.head("auto") == await store.head("support") == 1
+        assert await store.announced("nobody") == []
+
+    async def test_news_takes_its_place_among_the_evidence(self, store: Store, made: Examples):
+        decision = made.decision()
+        await store.remember([decision])
+        await store.absorb("auto", [made.feedback(decision)])
+        await store.announce("auto", made.source_change())
+        await store.record("auto", [made.outcome(decision)])
+        log = await store.evidence("auto", 0, 10)
+        assert [entry.position for entry in log] == [1, 2, 3]
+        assert [type(entry) for entry in log] == [QualityEvidence, Announcement, OutcomeEvidence]
+
+    async def test_waiting_ends_with_news(self, store: Store, made: Examples):
+        waiting = asyncio.create_task(store.wait("auto", 0, 60.0))
+        assert not await store.wait("auto", 0, 0.0)
+        await store.announce("auto", made.arm_change())
+        assert await waiting
+
+    async def test_news_that_cannot_be_packed_is_refused_and_not_remembered(
+        self, store: Store, made: Examples
+    ):
+        news = made.arm_change()
+        odd = replace(news, arm=replace(news.arm, settings={"now": object()}))
+        with pytest.raises(InvalidRequest):
+            await store.announce("auto", odd)
+        assert await store.head("auto") == 0
+        assert await store.announce("auto", news) == LEARNED
+
+    async def test_news_is_evidence_to_a_claim(self, store: Store, made: Examples):
+        await store.claim("auto", "features-1")
+        await store.announce("auto", made.arm_change())
+        with pytest.raises(FeatureMismatch):
+            await store.claim("auto", "features-2")
 
     async def test_evidence_comes_in_slices(self, store: Store, made: Examples):
         decision = made.decision()

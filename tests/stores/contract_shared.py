@@ -63,6 +63,19 @@ class SharedStoreContract:
         assert [entry.position for entry in log] == list(range(1, 201))
         assert {entry.decision_id for entry in log} == {decision.id for decision in decisions}
 
+    async def test_news_announced_on_two_clients_at_once_is_logged_once(
+        self, make_store: MakeStore, made: Examples
+    ):
+        told = [made.arm_change() for _ in range(40)]
+        async with opened(make_store()) as ours, opened(make_store()) as theirs:
+            statuses = await asyncio.gather(
+                *(client.announce("auto", news) for news in told for client in (ours, theirs))
+            )
+            log = await theirs.evidence("auto", 0, 1000)
+        assert statuses.count(LEARNED) == statuses.count(UNCHANGED) == 40
+        assert [entry.position for entry in log] == list(range(1, 41))
+        assert {entry.news.id for entry in log} == {news.id for news in told}
+
     async def test_amendments_from_two_clients_leave_an_unbroken_chain(
         self, make_store: MakeStore, made: Examples
     ):

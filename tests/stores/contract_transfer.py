@@ -20,6 +20,7 @@ async def put_all(source: Store, target: Store, router: str = "auto") -> None:
     records = [record async for record in source.decisions(router)]
     await target.put(router, checkpoints=await source.checkpoints(router))
     await target.put(router, entries=await source.evidence(router, 0, 10_000))
+    await target.put(router, announced=await source.announced(router))
     await target.put(router, records=records)
 
 
@@ -88,6 +89,34 @@ class TransferContract(Opened):
         assert await store.claimed("auto") == "features-1"
         with pytest.raises(FeatureMismatch):
             await store.claim("auto", "features-2")
+
+    async def test_news_arrives_with_its_ids_even_if_its_entry_was_trimmed(
+        self, store: Store, source: Store, made: Examples, clock: Clock
+    ):
+        early, late = made.arm_change(), made.source_change()
+        await source.announce("auto", early)
+        await source.save_checkpoint("auto", Checkpoint(7, "features-1", b"7"))
+        clock.advance(TTL_S + 1)
+        await source.expire()
+        await source.announce("auto", late)
+        await move(source, store)
+        assert await evidence_of(store) == await evidence_of(source)
+        assert len(await store.evidence("auto", 0, 10)) == 1
+        assert await store.announced("auto") == [early.id, late.id]
+        for news in (early, late):
+            assert await store.announce("auto", news) == UNCHANGED
+        assert await store.announce("auto", made.prior()) == LEARNED
+        assert await store.head("auto") == 9
+
+    async def test_the_ids_of_news_come_with_its_entries(
+        self, store: Store, source: Store, made: Examples
+    ):
+        news = made.arm_change()
+        await source.announce("auto", news)
+        await store.begin_import("auto")
+        await store.put("auto", entries=await source.evidence("auto", 0, 10))
+        await store.finish_import("auto", "features-1", 7)
+        assert await store.announce("auto", news) == UNCHANGED
 
     async def test_an_imported_router_goes_on_as_if_nothing_had_happened(
         self, store: Store, source: Store, made: Examples, decisions: list[Decision]
@@ -211,6 +240,8 @@ class TransferContract(Opened):
             await store.claim("auto", "features-1")
         with pytest.raises(StoreUnusable, match="run `banditroute import` again"):
             await store.remember([decision])
+        with pytest.raises(StoreUnusable, match="run `banditroute import` again"):
+            await store.announce("auto", made.arm_change())
         await store.claim("support", "features-1")
         await store.finish_import("auto", "features-1", 6)
         await store.claim("auto", "features-1")
@@ -227,10 +258,12 @@ class TransferContract(Opened):
     async def test_what_an_import_that_was_cut_short_left_is_thrown_away(
         self, store: Store, source: Store, made: Examples
     ):
+        await source.announce("auto", made.arm_change())
         await store.begin_import("auto")
         await put_all(source, store)
         await store.begin_import("auto")
         await store.finish_import("auto", "features-1", 0)
+        assert await store.announced("auto") == []
         assert await records_of(store) == []
         assert await store.evidence("auto", 0, 10) == []
         assert await store.checkpoints("auto") == []

@@ -20,7 +20,7 @@ from banditroute.errors import StoreUnavailable
 from banditroute.stores import OutboxStore, RedisStore
 from banditroute.stores.base import Store
 from banditroute.stores.redis import connect, parse_address
-from banditroute.values import Checkpoint, Decision, Learned, QualityEvidence
+from banditroute.values import Checkpoint, Decision, Learned, OutcomeEvidence, QualityEvidence
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ async def assert_whole(store: Store, router: str = "auto") -> None:
         if isinstance(entry, QualityEvidence):
             assert entry.old == readings.get(entry.decision_id)
             readings[entry.decision_id] = entry.new
-        else:
+        elif isinstance(entry, OutcomeEvidence):
             outcomes[entry.decision_id] += 1
     async for record in store.decisions(router):
         id_ = record.decision.id

@@ -12,10 +12,24 @@ import numpy as np
 
 from banditroute.core.identity import Mint
 from banditroute.stores.base import Store
-from banditroute.values import Candidate, Decision, Feedback, Outcome, Retraction
+from banditroute.values import (
+    Arm,
+    ArmChange,
+    ArmStatus,
+    Candidate,
+    Decision,
+    Feedback,
+    Outcome,
+    Prior,
+    Retraction,
+    SourceChange,
+)
 
 NOW_S = 1_800_000_000.0
 TTL_S = 800_000.0
+
+ARM = Arm("arm-9", "openai", "new", 1.0, 4.0, 0.5, 8192, frozenset({"tools", "json"}),
+          labels=frozenset({"eu"}), settings={"temperature": 0.5})  # fmt: skip
 
 
 class Clock:
@@ -89,6 +103,25 @@ class Examples:
             }
         )
 
+    def arm_change(self, **changes: Any) -> ArmChange:
+        return ArmChange(
+            **{**self._place(), "status": ArmStatus.ACTIVE, "arm": ARM, "basis": "", **changes}
+        )
+
+    def source_change(self, **changes: Any) -> SourceChange:
+        id_ = self.mint.feedback_id()
+        return SourceChange(
+            **{"id": id_, "source": "bot", "at_s": self.clock(), "quarantined": True, **changes}
+        )
+
+    def prior(self, d: int = 3, **changes: Any) -> Prior:
+        x = self.rng.normal(size=(5, d))
+        sums = {"n": 5.0, "gram": x.T @ x, "moment": x.sum(axis=0), "square": 2.5}
+        return Prior(**{**self._place(), **sums, **changes})
+
+    def _place(self) -> dict[str, Any]:
+        return {"id": self.mint.feedback_id(), "arm_id": "arm-9", "at_s": self.clock()}
+
 
 @asynccontextmanager
 async def opened(store: Store) -> AsyncIterator[Store]:
@@ -100,9 +133,11 @@ async def opened(store: Store) -> AsyncIterator[Store]:
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """A value's fields with x as bytes, so that == also tells 0.0 from -0.0 in it."""
+    """A value's fields with arrays as bytes, so that == also tells 0.0 from -0.0 in them."""
     named = {f.name: getattr(value, f.name) for f in fields(value)}
-    return {**named, "x": value.x.tobytes()}
+    if "news" in named:
+        named["news"] = plain(named["news"])
+    return {name: v.tobytes() if isinstance(v, np.ndarray) else v for name, v in named.items()}
 
 
 async def evidence_of(store: Store, router: str = "auto") -> list[dict[str, Any]]:

@@ -20,7 +20,15 @@ from banditroute.core.identity import Mint
 from banditroute.errors import OutcomeConflict, UnknownDecision
 from banditroute.stores import MemoryStore, OutboxStore, RedisStore, SQLiteStore
 from banditroute.stores.base import Store
-from banditroute.values import Checkpoint, Feedback, Learned, Outcome, QualityEvidence, Retraction
+from banditroute.values import (
+    Announcement,
+    Checkpoint,
+    Feedback,
+    Learned,
+    Outcome,
+    QualityEvidence,
+    Retraction,
+)
 
 ROUTERS = ("auto", "support")
 pick = st.integers(0, 10**6)
@@ -48,6 +56,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.words = {}  # (decision id, source) -> the latest Feedback or Retraction
         self.outcomes = {}
         self.heads = defaultdict(int)
+        self.news = [self.made.arm_change() for _ in range(8)]
+        self.announced = {router: set() for router in ROUTERS}
         self.trimmed = dict.fromkeys(ROUTERS, 0)
         self.saved = {router: [] for router in ROUTERS}  # (position, at_s)
 
@@ -140,6 +150,14 @@ class StoreMachine(RuleBasedStateMachine):
             self.outcomes[decision.id] = outcome
             self.heads[decision.router] += fresh
 
+    @rule(which=pick, router=st.sampled_from(ROUTERS), number=st.integers(0, 7))
+    def announce(self, which, router, number):
+        asking = self.client(which).announce(router, self.news[number])
+        fresh = number not in self.announced[router]
+        assert self.run(asking) == (Learned.LEARNED if fresh else Learned.UNCHANGED)
+        self.announced[router].add(number)
+        self.heads[router] += fresh
+
     @rule(fraction=st.sampled_from([0.01, 0.3, 0.6]))
     def time_passes(self, fraction):
         self.clock.advance(TTL_S * fraction)
@@ -182,6 +200,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert positions == list(range(head - len(log) + 1, head + 1))
             assert head - len(log) >= self.trimmed[router]
             self.check_chain(log)
+            told = [entry.news.id for entry in log if isinstance(entry, Announcement)]
+            assert len(set(told)) == len(told)
+            known = {self.news[number].id for number in self.announced[router]}
+            assert set(told) <= known == set(self.run(self.clients[-1].announced(router)))
 
     def check_chain(self, log):
         """Each entry begins where the one before it of that decision ended; the last is true."""

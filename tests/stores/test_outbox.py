@@ -94,6 +94,19 @@ async def test_an_outcome_counts_from_when_it_was_known_and_not_from_when_it_was
     assert [entry.at_s for entry in await store.evidence("auto", 0, 10)] == [known_s]
 
 
+async def test_news_is_refused_while_the_store_is_away_and_not_promised(
+    store: OutboxStore, proxy: ChaosProxy, made: Examples
+):
+    news = made.arm_change()
+    proxy.cut()
+    with pytest.raises(StoreUnavailable):
+        await store.announce("auto", news)
+    assert store.pending().waiting == 0
+    proxy.heal()
+    assert await eventually(lambda: store.announce("auto", news)) == Learned.LEARNED
+    assert await store.announce("auto", news) == Learned.UNCHANGED
+
+
 async def test_replies_that_are_lost_make_nothing_double(
     store: OutboxStore, proxy: ChaosProxy, made: Examples
 ):

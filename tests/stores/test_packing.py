@@ -31,6 +31,10 @@ from banditroute.stores.packing import (
     unpack_outcomes,
 )
 from banditroute.values import (
+    Announcement,
+    Arm,
+    ArmChange,
+    ArmStatus,
     Candidate,
     Decision,
     Feedback,
@@ -38,9 +42,12 @@ from banditroute.values import (
     Mark,
     Outcome,
     OutcomeEvidence,
+    Prior,
     QualityEvidence,
     Reading,
     Retraction,
+    SourceChange,
+    Voice,
 )
 
 texts = st.text(max_size=8)
@@ -68,7 +75,8 @@ decisions = st.builds(
     input_tokens=counts, max_output_tokens=st.none() | counts,
     explored=st.booleans(), degraded=st.booleans(), task=st.none() | texts,
     tags=st.lists(texts, max_size=3).map(tuple), session_id=st.none() | texts,
-    parent_id=st.none() | texts,
+    parent_id=st.none() | texts, budget_price=floats, noise=floats,
+    payers=st.lists(texts, max_size=2).map(tuple),
 )  # fmt: skip
 outcomes = st.builds(
     Outcome,
@@ -84,12 +92,47 @@ marks = st.dictionaries(
     ),
     max_size=3,
 )  # fmt: skip
-readings = st.none() | st.builds(Reading, floats, floats)
+voices = st.lists(st.builds(Voice, texts, floats, floats), max_size=3).map(tuple)
+readings = st.none() | st.builds(Reading, floats, floats, voices)
 places = {"position": counts, "decision_id": texts, "arm_id": texts, "x": vectors}
-evidence = st.builds(QualityEvidence, **places, old=readings, new=readings) | st.builds(
-    OutcomeEvidence,
-    **places, at_s=floats, output_tokens=st.none() | floats, cost_usd=st.none() | floats,
-    latency_s=st.none() | floats, ttft_s=st.none() | floats, error=st.none() | texts,
+word_sets = st.frozensets(texts, max_size=3)
+arms = st.builds(
+    Arm,
+    id=texts, provider=texts, model=texts, input_usd_per_mtok=floats, output_usd_per_mtok=floats,
+    cached_input_usd_per_mtok=st.none() | floats, context_window=st.none() | counts,
+    capabilities=word_sets, regions=word_sets, labels=word_sets, timeout_s=floats,
+    max_concurrency=st.none() | counts, settings=metadata,
+)  # fmt: skip
+
+
+@st.composite
+def priors(draw):
+    d = draw(st.integers(0, 3))
+    gram = draw(hnp.arrays(np.float64, (d, d), elements=floats))
+    gram[np.triu_indices(d)] = gram.T[np.triu_indices(d)]
+    moment = draw(hnp.arrays(np.float64, d, elements=floats))
+    plain = [draw(strategy) for strategy in (texts, texts, floats, floats)]
+    return Prior(*plain, gram=gram, moment=moment, square=draw(floats))
+
+
+news = (
+    st.builds(ArmChange, texts, texts, floats, st.sampled_from(ArmStatus), st.none() | arms, texts)
+    | st.builds(SourceChange, texts, texts, floats, st.booleans())
+    | priors()
+)
+evidence = st.one_of(
+    st.builds(
+        QualityEvidence,
+        **places, old=readings, new=readings, propensity=st.none() | floats, expected=floats,
+        spread=floats,
+    ),
+    st.builds(
+        OutcomeEvidence,
+        **places, at_s=floats, output_tokens=st.none() | floats, cost_usd=st.none() | floats,
+        latency_s=st.none() | floats, ttft_s=st.none() | floats, error=st.none() | texts,
+        payers=st.lists(texts, max_size=2).map(tuple),
+    ),
+    st.builds(Announcement, counts, news),
 )  # fmt: skip
 
 
@@ -111,6 +154,8 @@ def exactly(value: Any) -> Any:
         return type(value), [exactly(getattr(value, field.name)) for field in fields(value)]
     if isinstance(value, dict):
         return [(key, exactly(inner)) for key, inner in value.items()]
+    if isinstance(value, frozenset):
+        return type(value), sorted(value)
     if isinstance(value, list | tuple):
         return type(value), [exactly(inner) for inner in value]
     return type(value), value
@@ -156,12 +201,17 @@ def test_every_field_has_its_place():
     assert {*packing._DECISION, "candidates", "x"} == {field.name for field in fields(Decision)}
     assert set(packing._FEEDBACK) == {field.name for field in fields(Feedback)}
     assert set(packing._RETRACTION) == {field.name for field in fields(Retraction)}
-    assert {*packing._CANDIDATE, "arm_id"} == {field.name for field in fields(Candidate)}
+    for kind, places in (
+        (OutcomeEvidence, {*packing._OUTCOME_EVIDENCE, "x"}),
+        (QualityEvidence, {*packing._QUALITY_EVIDENCE, "x", "old", "new"}),
+    ):
+        assert places == {field.name for field in fields(kind)}
+    assert {*packing._CANDIDATE, "arm_id"} == set(Candidate._fields)
 
 
 def test_a_decision_over_ten_arms_with_ninety_features_stays_small():
     big = Examples(Clock()).decision(arms=10, d=90)
-    assert len(pack_decision(big)) == 1391
+    assert len(pack_decision(big)) == 1410
 
 
 def test_an_unpacked_vector_cannot_be_written_to(decision):
@@ -220,7 +270,7 @@ def test_a_vector_that_float32_cannot_hold_is_refused(decision, number):
 
 def test_another_version_is_refused_by_number(decision):
     packed = pack_decision(decision)
-    with pytest.raises(StoreError, match="version 9, and this banditroute reads version 1"):
+    with pytest.raises(StoreError, match="version 9, and this banditroute reads version 2"):
         unpack_decision(bytes([9]) + packed[1:])
     with pytest.raises(StoreError, match="version nothing"):
         unpack_decision(b"")

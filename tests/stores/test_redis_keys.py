@@ -39,6 +39,7 @@ async def use(store: RedisStore, made: Examples, router: str) -> None:
     assert await store.record(router, [made.outcome(decision)]) == [Learned.LEARNED]
     assert await store.absorb(router, [made.feedback(decision)]) == [Learned.LEARNED]
     await store.save_checkpoint(router, Checkpoint(2, "features-1", b"it"), [FULL, EMPTY])
+    assert await store.announce(router, made.source_change()) == Learned.LEARNED
     await assert_whole(store, router)
 
 
@@ -57,7 +58,7 @@ async def test_every_key_carries_the_schema_and_the_router_but_the_list_of_route
     for router, keys in names.items():
         ours = {key.decode() for key in found if key.startswith(b"br1:{%s}:" % router.encode())}
         kinds = {key.removeprefix(f"br1:{{{router}}}:").partition(":")[0] for key in ours}
-        assert kinds == {"meta", "log", "ids", "saved", "checkpoint", "decision", "arm"}
+        assert kinds == {"meta", "log", "ids", "saved", "checkpoint", "decision", "arm", "news"}
         assert {keys.meta, keys.log, keys.arm("brand/new:arm"), keys.checkpoint(2)} < ours
         for key in ours:
             del found[key.encode()]
@@ -76,7 +77,7 @@ async def test_all_keys_of_a_router_are_in_one_slot_and_routers_are_spread(
         owners = {}
         for router in routers:
             ours = [key for key in found if b"{%s}" % router.encode() in key]
-            assert len(ours) == 8
+            assert len(ours) == 9
             assert len({key_slot(key) for key in ours}) == 1
             [owners[router]] = {found[key].port for key in ours}
         assert set(owners.values()) == {server.port for server in redis_cluster.servers}

@@ -98,8 +98,15 @@ async def test_another_programs_database_is_refused(make_store, path):
 async def test_a_newer_schema_is_refused(make_store, path):
     async with opened(make_store(path)):
         pass
-    behind_its_back(path, "PRAGMA user_version = 2")
+    behind_its_back(path, "PRAGMA user_version = 3")
     await refused(make_store(path), "newer banditroute .*: upgrade")
+
+
+async def test_an_older_schema_is_refused(make_store, path):
+    async with opened(make_store(path)):
+        pass
+    behind_its_back(path, "PRAGMA user_version = 1")
+    await refused(make_store(path), "older banditroute .*: name another file")
 
 
 async def test_an_empty_file_becomes_a_store(make_store, path):
@@ -231,7 +238,7 @@ async def test_a_damaged_entry_is_named_and_the_store_goes_on(
     decision = made.decision()
     await store.remember([decision])
     await store.absorb("auto", [made.feedback(decision, k / 4) for k in range(4)])
-    behind_its_back(path, "UPDATE log SET entry = x'0102030405' WHERE position = 2")
+    behind_its_back(path, "UPDATE log SET entry = x'0202030405' WHERE position = 2")
     with pytest.raises(StoreError, match=r"row 2 of router 'auto' in log: .* damaged"):
         await store.evidence("auto", 0, 10)
     assert len(await store.evidence("auto", 2, 10)) == 2

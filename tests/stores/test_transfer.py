@@ -122,6 +122,7 @@ async def assert_equal(one: Store, other: Store, router: str = "auto") -> None:
     assert await other.checkpoints(router) == await one.checkpoints(router)
     assert await evidence_of(other, router) == await evidence_of(one, router)
     assert await records_of(other, router) == await records_of(one, router)
+    assert await other.announced(router) == await one.announced(router)
 
 
 async def assert_unusable(store: Store, *routers: str) -> None:
@@ -350,9 +351,9 @@ async def test_what_is_no_export_is_refused_and_touches_nothing(stores: Any, wro
 
 
 async def test_a_file_of_a_newer_version_is_refused_and_touches_nothing(stores: Any):
-    newer = file_of({"format": "banditroute-state", "version": 2, "routers": ["auto"]}, "new")
+    newer = file_of({"format": "banditroute-state", "version": 3, "routers": ["auto"]}, "new")
     target = await stores("memory")
-    with pytest.raises(StoreError, match=r"version 2, this one reads 1.*upgrade"):
+    with pytest.raises(StoreError, match=r"version 3, this one reads 2.*upgrade"):
         await imported(target, newer)
     await target.claim("auto", "features-1")
 
@@ -434,7 +435,7 @@ async def test_the_file_is_plain_msgpack_in_pages(
 ):
     monkeypatch.setattr(transfer, "PAGE", 10)
     values = frames_of(await exported(taught))
-    assert values[0] == {"format": "banditroute-state", "version": 1, "routers": ["auto"]}
+    assert values[0] == {"format": "banditroute-state", "version": 2, "routers": ["auto"]}
     assert values[1] == ["router", "auto", "features-1"]
     assert [len(value[1]) for value in values[1:] if value[0] == "entries"] == [10, 10, 4]
     assert [len(value[1]) for value in values[1:] if value[0] == "records"] == [10, 3]
@@ -459,6 +460,26 @@ async def assert_consistent(store: Store) -> None:
     assert {r.decision.id for r in records if r.outcome} == ended
     assert {r.decision.id: reading(r.marks) for r in records if r.marks} == read
     assert read
+
+
+async def test_news_and_its_ids_are_in_a_file(
+    stores: Any, taught: Store, made: Examples, clock: Clock
+):
+    early, late = made.arm_change(), made.source_change()
+    await taught.announce("auto", early)
+    await taught.save_checkpoint("auto", Checkpoint(25, "features-1", b"all"))
+    clock.advance(TTL_S + 1)
+    await taught.expire()
+
+    async def announce() -> None:
+        await taught.announce("auto", late)
+
+    file = io.BytesIO()
+    await export_state(Busy(taught, {"checkpoints": announce}), ["auto"], file.write)
+    target = await stores("sqlite")
+    await imported(target, file.getvalue())
+    await assert_equal(taught, target)
+    assert await target.announced("auto") == [early.id, late.id]
 
 
 @pytest.mark.parametrize("when", ["head", "evidence", "find", "checkpoints"])

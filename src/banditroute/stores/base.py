@@ -19,6 +19,7 @@ from banditroute.values import (
     Evidence,
     Feedback,
     Learned,
+    News,
     Outcome,
     Retraction,
 )
@@ -113,6 +114,12 @@ class Store(Protocol):
         unknown or expired id; ``param`` is then its index in ``changes``.
         """
 
+    async def announce(self, router: str, news: News) -> Learned:
+        """Append an operator's news to the log, once per id: LEARNED, or UNCHANGED if repeated.
+
+        Ids are kept for as long as the router is.
+        """
+
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Up to ``limit`` entries with position > ``after``, in order of position, without gaps."""
 
@@ -156,6 +163,9 @@ class Store(Protocol):
     async def checkpoints(self, router: str) -> list[SavedCheckpoint]:
         """Every checkpoint kept, in order of position; the first is where the log begins."""
 
+    async def announced(self, router: str) -> list[str]:
+        """The ids of all news ever announced, in order."""
+
     async def begin_import(self, router: str) -> None:
         """Make room for a router's state that comes from another store.
 
@@ -170,10 +180,12 @@ class Store(Protocol):
         records: Sequence[DecisionRecord] = (),
         entries: Sequence[Evidence] = (),
         checkpoints: Sequence[SavedCheckpoint] = (),
+        announced: Sequence[str] = (),
     ) -> None:
         """Write parts of an imported state as they are, between the two calls around it.
 
-        A record or an entry that is there already is replaced.
+        A record or an entry that is there already is replaced. The ids of news among the
+        entries are announced with them; ``announced`` are those of news from before the log.
         """
 
     async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:

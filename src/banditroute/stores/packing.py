@@ -4,7 +4,7 @@ Layout: one version byte, the CRC-32 of the rest (little-endian), and a msgpack 
 places are fixed below. Vectors x are float32 (they are exactly representable, see
 :class:`~banditroute.values.Context`), every other float is float64; arrays are little-endian.
 What was predicted of the arms is one packed array of shape (arms, 10). A decision over 10
-arms with d = 90 takes 1,391 bytes (``tests/stores/test_packing.py`` measures it).
+arms with d = 90 takes 1,410 bytes (``tests/stores/test_packing.py`` measures it).
 
 Reading raises StoreError for bytes that are damaged or of another version. Packing raises
 InvalidRequest for a value without such a form, as an object inside ``metadata`` would be.
@@ -21,8 +21,10 @@ from zlib import crc32
 import msgpack
 import numpy as np
 
+from banditroute.core import news
 from banditroute.errors import InvalidRequest, StoreError
 from banditroute.values import (
+    Announcement,
     Candidate,
     Decision,
     Evidence,
@@ -35,20 +37,22 @@ from banditroute.values import (
     Reading,
     Retraction,
     Vector,
+    Voice,
 )
 
-VERSION = 1
+VERSION = 2
 
 Packed: TypeAlias = bytes
 
 _HEADER_BYTES = 5
-_QUALITY_ENTRY, _OUTCOME_ENTRY = 0, 1
+_QUALITY_ENTRY, _OUTCOME_ENTRY, _NEWS_ENTRY = 0, 1, 2
 
 # The places of the fields. Another order, or another field, is another VERSION.
 _DECISION = (
     *("id", "router", "arm_id", "propensity", "excluded", "fingerprint", "position", "policy"),
     *("floor", "seed", "answer_value_usd", "patience_s", "made_at_s", "input_tokens"),
     *("max_output_tokens", "explored", "degraded", "task", "tags", "session_id", "parent_id"),
+    *("budget_price", "noise", "payers"),
 )
 _CANDIDATE = (
     *("probability", "quality", "quality_sd", "sampling_sd", "cost_usd", "latency_s"),
@@ -62,7 +66,11 @@ _MARK = ("id", "score", "kind", "weight", "comment", "metadata")
 _RETRACTION = ("id", "decision_id", "source")
 _FEEDBACK = (*_RETRACTION, "score", "kind", "weight", "comment", "metadata")
 _ENTRY = ("position", "decision_id", "arm_id")
-_OUTCOME_EVIDENCE = (*_ENTRY, "at_s", "output_tokens", "cost_usd", "latency_s", "ttft_s", "error")
+_QUALITY_EVIDENCE = (*_ENTRY, "propensity", "expected", "spread")
+_OUTCOME_EVIDENCE = (
+    *(*_ENTRY, "at_s", "output_tokens", "cost_usd", "latency_s", "ttft_s", "error", "payers"),
+    "propensity",
+)
 
 _decision_fields = attrgetter(*_DECISION)
 _candidate_numbers = attrgetter(*_CANDIDATE)
@@ -70,7 +78,7 @@ _outcome_fields = attrgetter(*_OUTCOME)
 _mark_fields = attrgetter(*_MARK)
 _feedback_fields = attrgetter(*_FEEDBACK)
 _retraction_fields = attrgetter(*_RETRACTION)
-_entry_fields = attrgetter(*_ENTRY)
+_quality_evidence_fields = attrgetter(*_QUALITY_EVIDENCE)
 _outcome_evidence_fields = attrgetter(*_OUTCOME_EVIDENCE)
 
 
@@ -88,7 +96,7 @@ def unpack_decision(data: Packed) -> Decision:
     with _refusing_damage("decision"):
         *plain, arm_ids, numbers, x = _unpack(data)
         named = _named(_DECISION, plain)
-        named["tags"] = tuple(named["tags"])
+        named |= {name: tuple(named[name]) for name in ("tags", "payers")}
         return Decision(**named, candidates=_candidates(arm_ids, numbers), x=_unpack_vector(x))
 
 
@@ -148,23 +156,28 @@ def unpack_changes(data: Packed) -> list[Feedback | Retraction]:
 
 def pack_evidence(entry: Evidence) -> Packed:
     """One entry of the log. Raises StoreError if x is no finite float32 vector."""
+    if isinstance(entry, Announcement):
+        return _pack([_NEWS_ENTRY, entry.position, *news.to_plain(entry.news)])
     x = _pack_vector(entry.x)
     if isinstance(entry, OutcomeEvidence):
         return _pack([_OUTCOME_ENTRY, x, *_outcome_evidence_fields(entry)])
     readings = _pack_reading(entry.old), _pack_reading(entry.new)
-    return _pack([_QUALITY_ENTRY, x, *_entry_fields(entry), *readings])
+    return _pack([_QUALITY_ENTRY, x, *_quality_evidence_fields(entry), *readings])
 
 
 def unpack_evidence(data: Packed) -> Evidence:
     """The entry that was packed."""
     with _refusing_damage("log entry"):
-        kind, packed_x, *plain = _unpack(data)
-        x = _unpack_vector(packed_x)
+        kind, first, *plain = _unpack(data)
+        if kind == _NEWS_ENTRY:
+            return Announcement(position=first, news=news.from_plain(plain))
+        x = _unpack_vector(first)
         if kind == _OUTCOME_ENTRY:
-            return OutcomeEvidence(x=x, **_named(_OUTCOME_EVIDENCE, plain))
+            named = _named(_OUTCOME_EVIDENCE, plain)
+            return OutcomeEvidence(x=x, **{**named, "payers": tuple(named["payers"])})
         *place, old, new = plain
         before, after = _unpack_reading(old), _unpack_reading(new)
-        return QualityEvidence(x=x, old=before, new=after, **_named(_ENTRY, place))
+        return QualityEvidence(x=x, old=before, new=after, **_named(_QUALITY_EVIDENCE, place))
 
 
 def _candidates(arm_ids: list[str], numbers: bytes) -> tuple[Candidate, ...]:
@@ -191,12 +204,18 @@ def _named(names: tuple[str, ...], plain: list[Any]) -> dict[str, Any]:
     return dict(zip(names, plain, strict=True))
 
 
-def _pack_reading(reading: Reading | None) -> list[float] | None:
-    return None if reading is None else [reading.quality, reading.weight]
+def _pack_reading(reading: Reading | None) -> list[Any] | None:
+    if reading is None:
+        return None
+    voices = [[voice.source, voice.score, voice.weight] for voice in reading.voices]
+    return [reading.quality, reading.weight, voices]
 
 
-def _unpack_reading(pair: list[float] | None) -> Reading | None:
-    return None if pair is None else Reading(*pair)
+def _unpack_reading(plain: list[Any] | None) -> Reading | None:
+    if plain is None:
+        return None
+    quality, weight, voices = plain
+    return Reading(quality, weight, tuple(Voice(*voice) for voice in voices))
 
 
 def _pack_vector(x: Vector) -> bytes:

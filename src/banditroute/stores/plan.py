@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from banditroute.core import feedback
 from banditroute.core.identity import made_at_ms
-from banditroute.core.outcomes import outcome_evidence
+from banditroute.core.outcomes import outcome_evidence, quality_evidence
 from banditroute.errors import (
     CheckpointInvalid,
     FeatureMismatch,
@@ -25,6 +25,7 @@ from banditroute.errors import (
 from banditroute.stores.base import FeedbackChange
 from banditroute.stores.retention import is_expired
 from banditroute.values import (
+    Announcement,
     Checkpoint,
     Decision,
     DecisionId,
@@ -33,7 +34,6 @@ from banditroute.values import (
     Learned,
     Mark,
     Outcome,
-    QualityEvidence,
 )
 
 
@@ -72,17 +72,9 @@ class Plan:
             self.marks[change.decision_id] = applied.marks
             self.records[change.decision_id] = replace(record, marks=applied.marks)
         if applied.old != applied.new:
-            made = record.decision
-            self.evidence.append(
-                QualityEvidence(
-                    position=self._next_position(),
-                    decision_id=made.id,
-                    arm_id=made.arm_id,
-                    x=made.x,
-                    old=applied.old,
-                    new=applied.new,
-                )
-            )
+            position = self._next_position()
+            entry = quality_evidence(record.decision, applied.old, applied.new, position=position)
+            self.evidence.append(entry)
         return applied.status
 
     def _record(self, outcome: Outcome, at_s: float) -> Learned:
@@ -110,6 +102,11 @@ class Plan:
 
     def _next_position(self) -> int:
         return self.head + len(self.evidence) + 1
+
+
+def news_ids(entries: Sequence[Evidence]) -> list[str]:
+    """The ids of the news among a log's entries."""
+    return [entry.news.id for entry in entries if isinstance(entry, Announcement)]
 
 
 def unknown_decision(decision_id: DecisionId, oldest: DecisionId) -> UnknownDecision:

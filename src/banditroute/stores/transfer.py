@@ -4,6 +4,7 @@ The frames (see :mod:`~banditroute.stores.frames`) of a file hold, in this order
 
     {format, version, routers}                               routers: all names in the file
     ["router", name, fingerprint or nil]                     for each router; then of it, mixed:
+    ["announced", [id, …]]                                   of news, whose entries may be gone
     ["checkpoint", at_s, position, fingerprint, payload]
     ["entries", [entry, …]]                                  by position, without gaps
     ["records", [[decision, outcome or nil, marks or nil], …]]   a later one replaces an earlier
@@ -35,10 +36,10 @@ from banditroute.stores.packing import (
     unpack_outcome,
 )
 from banditroute.stores.plan import check_vacant
-from banditroute.values import Checkpoint, DecisionId, DecisionRecord, Evidence
+from banditroute.values import Announcement, Checkpoint, DecisionId, DecisionRecord, Evidence
 
 FORMAT = "banditroute-state"
-VERSION = 1
+VERSION = 2
 
 PAGE = 500
 MOST_ROUNDS = 100
@@ -165,7 +166,7 @@ class _Departure:
             if head == self.position:
                 return
             async for page in self._log(head):
-                await self._again({entry.decision_id for entry in page})
+                await self._again({e.decision_id for e in page if not isinstance(e, Announcement)})
             await self._decisions()
         raise StoreUnavailable(
             f"router {self.router!r} learned something in each of {MOST_ROUNDS} looks: stop it "
@@ -173,7 +174,9 @@ class _Departure:
         )
 
     async def _begin(self, head: int) -> None:
-        """Write the checkpoints, and find where the log begins."""
+        """Write what was announced and the checkpoints, and find where the log begins."""
+        if announced := await self.store.announced(self.router):
+            self.file.write(["announced", announced])
         kept = await self.store.checkpoints(self.router)
         for saved in kept:
             of = saved.checkpoint
@@ -259,6 +262,8 @@ async def _import(store: Store, router: str, file: FrameReader) -> Transferred:
             case ["checkpoint", at_s, *content]:
                 saved = SavedCheckpoint(at_s, Checkpoint(*content))
                 await store.put(router, checkpoints=[saved])
+            case ["announced", ids]:
+                await store.put(router, announced=ids)
             case ["entries", packed]:
                 await store.put(router, entries=[unpack_evidence(entry) for entry in packed])
             case ["records", packed]:

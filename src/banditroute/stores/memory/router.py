@@ -16,9 +16,9 @@ from banditroute.stores.packing import (
     unpack_marks,
     unpack_outcome,
 )
-from banditroute.stores.plan import Plan
+from banditroute.stores.plan import Plan, news_ids
 from banditroute.stores.retention import Saved, base
-from banditroute.values import DecisionId, DecisionRecord, Evidence, Learned
+from banditroute.values import Announcement, DecisionId, DecisionRecord, Evidence, Learned, News
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class MemoryRouter:
     outcomes: dict[DecisionId, Packed] = field(default_factory=dict)
     marks: dict[DecisionId, Packed] = field(default_factory=dict)
     checkpoints: dict[int, SavedCheckpoint] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
 
     @property
     def head(self) -> int:
@@ -76,6 +77,14 @@ class MemoryRouter:
         self.log.extend(entries)
         return plan.statuses
 
+    def announce(self, news: News) -> Learned:
+        """Append news whose id is new."""
+        if news.id in self.announced:
+            return Learned.UNCHANGED
+        self.log.append(pack_evidence(Announcement(self.head + 1, news)))
+        self.announced.add(news.id)
+        return Learned.LEARNED
+
     def forget(self, decision_id: DecisionId) -> None:
         """Drop a decision with all that is known of it."""
         for kept in (self.decisions, self.outcomes, self.marks):
@@ -102,6 +111,7 @@ class Arrival:
         records: Sequence[DecisionRecord],
         entries: Sequence[Evidence],
         checkpoints: Sequence[SavedCheckpoint],
+        announced: Sequence[str],
     ) -> None:
         """Take in parts; what came before under the same id or position is replaced."""
         for record in records:
@@ -114,6 +124,7 @@ class Arrival:
                 self.router.marks[decision_id] = pack_marks(record.marks)
         self.entries |= {entry.position: pack_evidence(entry) for entry in entries}
         self.router.checkpoints |= {one.checkpoint.position: one for one in checkpoints}
+        self.router.announced.update(announced, news_ids(entries))
 
     def whole(self, fingerprint: str | None, head: int) -> MemoryRouter:
         """The router, whose log is the entries that lead up to ``head``."""

@@ -30,6 +30,7 @@ from banditroute.values import (
     DecisionRecord,
     Evidence,
     Learned,
+    News,
     Outcome,
 )
 
@@ -89,6 +90,14 @@ class MemoryStore:
         plan = kept.plan({c.decision_id for c in changes}, self._retention.oldest(now_s))
         plan.absorb(changes)
         return self._written(kept, plan)
+
+    async def announce(self, router: str, news: News) -> Learned:
+        """Append news, once per id."""
+        kept = self._writable(router)
+        check_settled(router, arriving=router in self._arrivals)
+        status = kept.announce(news)
+        self._wake()
+        return status
 
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Entries after a position; they begin at the base once the log was trimmed."""
@@ -168,6 +177,10 @@ class MemoryStore:
         """Every checkpoint kept, in order of position."""
         return [kept for _, kept in sorted(self._readable(router).checkpoints.items())]
 
+    async def announced(self, router: str) -> list[str]:
+        """The ids of all news ever announced, in order."""
+        return sorted(self._readable(router).announced)
+
     async def begin_import(self, router: str) -> None:
         """Make room for an imported state; see ``Store.begin_import``."""
         check_vacant(router, occupied=self._readable(router).occupied)
@@ -180,9 +193,10 @@ class MemoryStore:
         records: Sequence[DecisionRecord] = (),
         entries: Sequence[Evidence] = (),
         checkpoints: Sequence[SavedCheckpoint] = (),
+        announced: Sequence[str] = (),
     ) -> None:
         """Keep parts of an imported state apart, until it is whole."""
-        self._arrival(router).put(records, entries, checkpoints)
+        self._arrival(router).put(records, entries, checkpoints, announced)
 
     async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
         """Let what was put be the router's state."""

@@ -25,6 +25,7 @@ from banditroute.values import (
     DecisionRecord,
     Evidence,
     Learned,
+    News,
     Outcome,
 )
 
@@ -140,6 +141,10 @@ class OutboxStore:
         [row] = await self._keep([Draft(router, Kind.CHANGES, tuple(changes))])
         return await self._answer(row, ANSWER_S)
 
+    async def announce(self, router: str, news: News) -> Learned:
+        """Append news to the remote log, once per id. Nothing is promised while that is away."""
+        return await self._remote.announce(router, news)
+
     async def promise(self, decisions: Sequence[Decision]) -> list[Row]:
         """Keep decisions here, all or none; they are brought over by themselves."""
         for decision in decisions:
@@ -217,6 +222,10 @@ class OutboxStore:
         """Every checkpoint kept, in order of position."""
         return await self._remote.checkpoints(router)
 
+    async def announced(self, router: str) -> list[str]:
+        """The ids of all news ever announced, in order."""
+        return await self._remote.announced(router)
+
     async def begin_import(self, router: str) -> None:
         """Make room for an imported router."""
         await self._remote.begin_import(router)
@@ -228,9 +237,16 @@ class OutboxStore:
         records: Sequence[DecisionRecord] = (),
         entries: Sequence[Evidence] = (),
         checkpoints: Sequence[SavedCheckpoint] = (),
+        announced: Sequence[str] = (),
     ) -> None:
         """Write parts of an imported state as they are."""
-        await self._remote.put(router, records=records, entries=entries, checkpoints=checkpoints)
+        await self._remote.put(
+            router,
+            records=records,
+            entries=entries,
+            checkpoints=checkpoints,
+            announced=announced,
+        )
 
     async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
         """Let the imported router be used."""

@@ -22,7 +22,7 @@ class Keys:
     ``meta`` hash: fingerprint, head (last position), nonce (of the last append), born (of the
     router itself, here) · ``log`` stream: entry ``POSITION-0`` with e (packed evidence), n
     (nonce of its append) · ``ids`` sorted set of decision ids, in order · ``saved`` hash:
-    position → when its checkpoint was saved.
+    position → when its checkpoint was saved · ``news`` set of the ids of all that was announced.
     """
 
     router: str
@@ -46,6 +46,11 @@ class Keys:
     def saved(self) -> str:
         """The hash of when each checkpoint was saved."""
         return self._key("saved")
+
+    @property
+    def news(self) -> str:
+        """The set of ids of an operator's news."""
+        return self._key("news")
 
     def checkpoint(self, position: int) -> str:
         """A checkpoint, a hash: fingerprint, payload, nonce."""

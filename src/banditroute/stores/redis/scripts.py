@@ -68,6 +68,18 @@ end
 return {'written', meta[1], meta[2]}
 """)
 
+ANNOUNCE = Script("""
+-- KEYS meta, log, news  ARGV nonce, id, entry  →  what happened
+local meta = redis.call('HMGET', KEYS[1], 'head', 'arriving')
+if meta[2] then return 'arriving' end
+redis.call('XLEN', KEYS[2])  -- what is not of our making fails before anything is written
+if redis.call('SADD', KEYS[3], ARGV[2]) == 0 then return 'known' end
+local head = string.format('%.0f', tonumber(meta[1] or '0') + 1)
+redis.call('XADD', KEYS[2], head .. '-0', 'e', ARGV[3], 'n', ARGV[1])
+redis.call('HSET', KEYS[1], 'head', head, 'nonce', ARGV[1])
+return 'written'
+""")
+
 PROVE = Script("""
 -- KEYS meta, log  ARGV (position, nonce)…  →  1 if the log has all those appends, head, nonce
 local meta = redis.call('HMGET', KEYS[1], 'head', 'nonce')
@@ -210,6 +222,13 @@ PUT_CHECKPOINT = Script("""
 if redis.call('HEXISTS', KEYS[1], 'arriving') == 0 then return 0 end
 redis.call('HSET', KEYS[3], 'fingerprint', ARGV[3], 'payload', ARGV[4], 'nonce', '')
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return 1
+""")
+
+PUT_NEWS = Script("""
+-- KEYS meta, news  ARGV id…
+if redis.call('HEXISTS', KEYS[1], 'arriving') == 0 then return 0 end
+for i = 1, #ARGV do redis.call('SADD', KEYS[2], ARGV[i]) end
 return 1
 """)
 

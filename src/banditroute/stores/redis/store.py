@@ -15,23 +15,25 @@ from itertools import groupby
 from banditroute.core.identity import made_at_ms
 from banditroute.errors import StoreUnavailable
 from banditroute.stores.base import ArmEstimate, FeedbackChange, Pending, Recorder, SavedCheckpoint
-from banditroute.stores.packing import pack_decision, unpack_evidence
-from banditroute.stores.plan import check_claim, check_decision, check_settled
+from banditroute.stores.packing import pack_decision, pack_evidence, unpack_evidence
+from banditroute.stores.plan import check_claim, check_decision, check_settled, news_ids
 from banditroute.stores.redis import transfer, upkeep
 from banditroute.stores.redis.history import History, prove
 from banditroute.stores.redis.keys import ROUTERS, Keys
 from banditroute.stores.redis.link import Link
-from banditroute.stores.redis.scripts import BORN, CLAIM, REMEMBER
+from banditroute.stores.redis.scripts import ANNOUNCE, BORN, CLAIM, REMEMBER
 from banditroute.stores.redis.writer import Writer, read
 from banditroute.stores.remote import Mark
 from banditroute.stores.retention import Retention
 from banditroute.values import (
+    Announcement,
     Checkpoint,
     Decision,
     DecisionId,
     DecisionRecord,
     Evidence,
     Learned,
+    News,
     Outcome,
 )
 
@@ -135,6 +137,19 @@ class RedisStore:
         ids = [change.decision_id for change in changes]
         return await self._writer(router).run(ids, lambda plan: plan.absorb(changes))
 
+    async def announce(self, router: str, news: News) -> Learned:
+        """Append news, once per id."""
+        entry = pack_evidence(Announcement(0, news))  # its position is given there
+        keys = Keys(router)
+        await self._list(router)
+        happened = await self._link.run(
+            ANNOUNCE,
+            [keys.meta, keys.log, keys.news],
+            [self._entropy(NONCE_BYTES), news.id, entry],
+        )
+        check_settled(router, arriving=happened == b"arriving")
+        return Learned.LEARNED if happened == b"written" else Learned.UNCHANGED
+
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Entries after a position; they begin at the base once the log was trimmed.
 
@@ -232,6 +247,11 @@ class RedisStore:
         """Every checkpoint kept, in order of position."""
         return await upkeep.checkpoints(self._link, Keys(router), self._history(router))
 
+    async def announced(self, router: str) -> list[str]:
+        """The ids of all news ever announced, in order."""
+        found = await self._link.command("SMEMBERS", Keys(router).news)
+        return sorted(id_.decode() for id_ in found)
+
     async def begin_import(self, router: str) -> None:
         """Make room for an imported router; see ``Store.begin_import``."""
         await self._list(router)
@@ -244,12 +264,14 @@ class RedisStore:
         records: Sequence[DecisionRecord] = (),
         entries: Sequence[Evidence] = (),
         checkpoints: Sequence[SavedCheckpoint] = (),
+        announced: Sequence[str] = (),
     ) -> None:
         """Write parts of an imported state as they are."""
         link, keys = self._link, Keys(router)
         nonce = self._entropy(NONCE_BYTES)
         left_ms = [self._left_ms(record.decision.id) for record in records]
         await transfer.put_records(link, keys, records, left_ms)
+        await transfer.put_news(link, keys, [*announced, *news_ids(entries)])
         await transfer.put_entries(link, keys, entries, nonce)
         for saved in checkpoints:
             await transfer.put_checkpoint(link, keys, saved)

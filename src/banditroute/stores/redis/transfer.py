@@ -18,6 +18,7 @@ from banditroute.stores.redis.scripts import (
     FINISH_IMPORT,
     PUT_CHECKPOINT,
     PUT_ENTRIES,
+    PUT_NEWS,
     PUT_RECORDS,
 )
 from banditroute.values import DecisionRecord, Evidence
@@ -28,7 +29,7 @@ async def begin(link: Link, keys: Keys) -> None:
     arriving = await link.run(BEGIN_IMPORT, [keys.meta, keys.ids, keys.saved])
     check_vacant(keys.router, occupied=not arriving)
     await wipe(link, keys)
-    await link.command("DEL", keys.log)
+    await link.command("DEL", keys.log, keys.news)
 
 
 async def wipe(link: Link, keys: Keys) -> None:
@@ -56,6 +57,12 @@ async def put_entries(link: Link, keys: Keys, entries: Sequence[Evidence], nonce
     """Write entries in order; those at or before the last one that is there are left out."""
     args = [part for entry in entries for part in (entry.position, pack_evidence(entry))]
     arriving = await link.run(PUT_ENTRIES, [keys.meta, keys.log], [nonce, *args])
+    check_arriving(keys.router, arriving=bool(arriving))
+
+
+async def put_news(link: Link, keys: Keys, announced: Sequence[str]) -> None:
+    """Write the ids of what was announced."""
+    arriving = await link.run(PUT_NEWS, [keys.meta, keys.news], announced)
     check_arriving(keys.router, arriving=bool(arriving))
 
 

@@ -23,7 +23,16 @@ from banditroute.stores.packing import (
     unpack_outcome,
 )
 from banditroute.stores.plan import Plan, check_claim, check_decision, check_settled
-from banditroute.values import Decision, DecisionId, DecisionRecord, Evidence, Learned, Outcome
+from banditroute.values import (
+    Announcement,
+    Decision,
+    DecisionId,
+    DecisionRecord,
+    Evidence,
+    Learned,
+    News,
+    Outcome,
+)
 
 T = TypeVar("T")
 
@@ -79,6 +88,28 @@ def absorb(
     plan = _plan(db, router, (change.decision_id for change in changes), oldest)
     plan.absorb(changes)
     return plan.statuses, _write(db, router, plan)
+
+
+def announce(db: sqlite3.Connection, router: str, news: News) -> tuple[Learned, int]:
+    """Append news whose id is new; what became of it and the log's head after it."""
+    check_settled(router, arriving=is_arriving(db, router))
+    number, last = router_number(db, router), head(db, router)
+    added = db.execute(
+        "INSERT INTO news (router, id) VALUES (?, ?) ON CONFLICT DO NOTHING", (number, news.id)
+    )
+    if not added.rowcount:
+        return Learned.UNCHANGED, last
+    return Learned.LEARNED, _append(db, number, last, [Announcement(last + 1, news)])
+
+
+def announced(db: sqlite3.Connection, router: str) -> list[str]:
+    """The ids of all news ever announced, in order."""
+    rows = db.execute(
+        "SELECT id FROM news WHERE router = (SELECT number FROM routers WHERE name = ?)"
+        " ORDER BY id",
+        (router,),
+    ).fetchall()
+    return [id_ for (id_,) in rows]
 
 
 def claimed(db: sqlite3.Connection, router: str) -> str | None:
@@ -188,11 +219,16 @@ def _write(db: sqlite3.Connection, router: str, plan: Plan) -> int:
     number = router_number(db, router)
     _set(db, "marks", number, [(pack_marks(m), id_) for id_, m in plan.marks.items()])
     _set(db, "outcome", number, [(pack_outcome(o), id_) for id_, o in plan.outcomes.items()])
+    return _append(db, number, plan.head, plan.evidence)
+
+
+def _append(db: sqlite3.Connection, number: int, last: int, entries: Sequence[Evidence]) -> int:
+    """Write the entries that come after ``last``; the log's head after them."""
     db.executemany(
         "INSERT INTO log (router, position, entry) VALUES (?, ?, ?)",
-        [(number, entry.position, pack_evidence(entry)) for entry in plan.evidence],
+        [(number, entry.position, pack_evidence(entry)) for entry in entries],
     )
-    after = plan.head + len(plan.evidence)
+    after = last + len(entries)
     db.execute("UPDATE routers SET head = ? WHERE number = ?", (after, number))
     return after
 

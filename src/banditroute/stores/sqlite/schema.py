@@ -1,8 +1,9 @@
 """The tables of a store's file, and how a file of ours is opened.
 
-Schema 1 of the store. A router's ``head`` is the last position it ever gave, which outlives a
+Schema 2 of the store. A router's ``head`` is the last position it ever gave, which outlives a
 trimmed log; its ``fingerprint`` is that of the context features it is claimed for. Bodies,
-outcomes, marks and log entries are packed by :mod:`banditroute.stores.packing`.
+outcomes, marks and log entries are packed by :mod:`banditroute.stores.packing`. ``news`` holds
+the ids of all that was announced, which outlive a trimmed log too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Schema:
 PAGE_BYTES = 8192  # five decisions of 1.4 kB to a page; SQLite's usual 4096 would hold but two
 
 STORE = Schema(
-    version=1,
+    version=2,
     application_id=0x62726F75,  # "brou"
     tables=(
         """CREATE TABLE routers (
@@ -59,6 +60,11 @@ STORE = Schema(
         payload BLOB NOT NULL,
         PRIMARY KEY (router, position)
     )""",
+        """CREATE TABLE news (
+        router INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (router, id)
+    ) WITHOUT ROWID""",
     ),
 )
 _WAL_RETRY_S = 0.01
@@ -140,6 +146,11 @@ def _check_owner(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
         raise StoreUnusable(
             f"{path} was written by a newer banditroute (schema {version}, this one knows "
             f"{schema.version}): upgrade banditroute, or name another file in [store] url"
+        )
+    if 0 < version < schema.version:
+        raise StoreUnusable(
+            f"{path} was written by an older banditroute (schema {version}, this one knows "
+            f"{schema.version}): name another file in [store] url"
         )
 
 

@@ -30,6 +30,7 @@ from banditroute.values import (
     DecisionRecord,
     Evidence,
     Learned,
+    News,
     Outcome,
 )
 
@@ -126,6 +127,12 @@ class SQLiteStore:
         self._saw(router, head)
         return statuses
 
+    async def announce(self, router: str, news: News) -> Learned:
+        """Append news, once per id."""
+        status, head = await self._write(lambda db: ledger.announce(db, router, news))
+        self._saw(router, head)
+        return status
+
     async def evidence(self, router: str, after: int, limit: int) -> list[Evidence]:
         """Entries after a position; they begin at the base once the log was trimmed."""
         return await self._read(lambda db: ledger.evidence(db, router, after, limit))
@@ -204,6 +211,10 @@ class SQLiteStore:
         """Every checkpoint kept, in order of position."""
         return await self._read(lambda db: upkeep.checkpoints(db, router))
 
+    async def announced(self, router: str) -> list[str]:
+        """The ids of all news ever announced, in order."""
+        return await self._read(lambda db: ledger.announced(db, router))
+
     async def begin_import(self, router: str) -> None:
         """Make room for an imported state, in chunks; see ``Store.begin_import``."""
         await self._write(lambda db: transfer.begin_import(db, router))
@@ -217,9 +228,11 @@ class SQLiteStore:
         records: Sequence[DecisionRecord] = (),
         entries: Sequence[Evidence] = (),
         checkpoints: Sequence[SavedCheckpoint] = (),
+        announced: Sequence[str] = (),
     ) -> None:
         """Write parts of an imported state where nobody sees them yet."""
-        await self._write(lambda db: transfer.put(db, router, records, entries, checkpoints))
+        parts = (records, entries, checkpoints)
+        await self._write(lambda db: transfer.put(db, router, *parts, announced=announced))
 
     async def finish_import(self, router: str, fingerprint: str | None, head: int) -> None:
         """Let what was put be the router's state, in one step."""

@@ -19,11 +19,11 @@ from banditroute.stores.packing import (
     pack_marks,
     pack_outcome,
 )
-from banditroute.stores.plan import check_arriving, check_vacant
+from banditroute.stores.plan import check_arriving, check_vacant, news_ids
 from banditroute.stores.sqlite.ledger import arrival, is_arriving, router_number
 from banditroute.values import DecisionRecord, Evidence
 
-_KEYS = {"decisions": "id", "log": "position", "checkpoints": "position"}
+_KEYS = {"decisions": "id", "log": "position", "checkpoints": "position", "news": "id"}
 
 
 def begin_import(db: sqlite3.Connection, router: str) -> None:
@@ -51,6 +51,8 @@ def put(
     records: Sequence[DecisionRecord],
     entries: Sequence[Evidence],
     checkpoints: Sequence[SavedCheckpoint],
+    *,
+    announced: Sequence[str],
 ) -> None:
     """Write parts of a state; a row that is there already is replaced."""
     number = _number(db, router)
@@ -71,6 +73,10 @@ def put(
             for saved in checkpoints
             for kept in (saved.checkpoint,)
         ],
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO news (router, id) VALUES (?, ?)",
+        [(number, id_) for id_ in [*announced, *news_ids(entries)]],
     )
 
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from banditroute.core.beliefs import Beliefs, Objective
 from banditroute.core.fold import RouterState
+from banditroute.core.identity import decision_id
 from banditroute.core.posterior import FeatureGroups
 from banditroute.core.roster import Roster
 from banditroute.core.sums import RegressionSums
 from banditroute.values import (
+    Announcement,
     Arm,
+    ArmChange,
+    ArmStatus,
     Context,
     Evidence,
+    News,
     OutcomeEvidence,
+    Prior,
     QualityEvidence,
     Reading,
+    SourceChange,
+    Tuning,
     Vector,
+    Voice,
 )
 
 GROUPS = FeatureGroups(("bias", "lexical", "lexical", "tag", "tag"))
@@ -60,7 +70,7 @@ def filled_sums(
     for row in range(arms):
         sums.grow()
         for _ in range(each):
-            sums.add(row, vector(rng, d), float(rng.uniform()), weight)
+            sums.add(row, vector(rng, d), weight, float(rng.uniform()))
     return sums
 
 
@@ -76,6 +86,15 @@ def outcome(position: int = 1, arm_id: str = "a", **changes: Any) -> OutcomeEvid
         "error": None,
     }
     return OutcomeEvidence(position, arm_id=arm_id, **values | changes)
+
+
+def arm_change(arm_id: str = "a", id_: str = "1", **changes: Any) -> ArmChange:
+    values: dict[str, Any] = {"status": ArmStatus.ACTIVE, "arm": arm(arm_id), "basis": ""}
+    return ArmChange(id_, arm_id, NOW_S, **values | changes)
+
+
+def source_change(source: str, quarantined: bool, id_: str = "1") -> SourceChange:
+    return SourceChange(id_, source, NOW_S, quarantined)
 
 
 def random_log(
@@ -99,6 +118,43 @@ def random_log(
         known[which] = (arm_id, x, new)
         log.append(QualityEvidence(position, f"decision-{which}", arm_id, x, old, new))
     return log
+
+
+def eventful_log(rng: np.random.Generator, length: int = 500) -> list[Evidence]:
+    """A log in which everything happens that a router's state remembers.
+
+    Arms that turn bad and good again, three sources that differ, words that come late, change
+    and are taken back, calls that others pay for, priors, and half-lives from halfway on.
+    """
+    log: list[Evidence] = []
+    known: dict[int, Reading | None] = {}
+    made = [(f"arm-{rng.integers(3)}", vector(rng, 5)) for _ in range(length)]
+    for position in range(1, length + 1):
+        at = int(rng.integers(max(0, position - 30), position))
+        arm_id, x = made[at]
+        told = _telling(rng, position, length)
+        if told is not None:
+            log.append(Announcement(position, told))
+        elif rng.uniform() < 0.2:
+            log.append(_paid_outcome(rng, position, id_at(at), arm_id, x))
+        else:
+            old, new = known.get(at), _spoken(rng, level=0.05 if at // 150 % 2 else 0.95)
+            known[at] = new = None if old is not None and rng.uniform() < 0.3 else new
+            entry = QualityEvidence(position, id_at(at), arm_id, x, old, new)
+            log.append(replace(entry, propensity=float(rng.uniform(0.1, 1.0))))
+    return log
+
+
+def id_at(second: float) -> str:
+    """The id of a decision made so many seconds after ``NOW_S``."""
+    return decision_id("auto", int(1000 * (NOW_S + second)), bytes(8))
+
+
+def prior(rng: np.random.Generator, id_: str, n: int = 50, arm_id: str = "a", d: int = 5) -> Prior:
+    """What ``n`` readings elsewhere taught of an arm."""
+    xs, values = np.stack([vector(rng, d) for _ in range(n)]), rng.uniform(size=n)
+    gram = sum(np.multiply.outer(x, x) for x in xs)  # symmetric to the bit
+    return Prior(id_, arm_id, NOW_S, float(n), gram, values @ xs, float(values @ values))
 
 
 def folded(log: Sequence[Evidence], groups: FeatureGroups = GROUPS) -> RouterState:
@@ -142,6 +198,7 @@ def beliefs(
         "error_rate": 0.0,
         "utility": utility,
         "taught": 0.0,
+        "presumed": 0.0,
     } | columns
     arrays = {name: np.full(k, value, dtype=np.float64) for name, value in values.items()}
     ids = tuple(arm_ids) if arm_ids is not None else tuple(f"arm-{row:03d}" for row in range(k))
@@ -150,6 +207,40 @@ def beliefs(
 
 def _reading(rng: np.random.Generator) -> Reading:
     return Reading(float(rng.uniform()), float(rng.uniform(0.05, 1.0)))
+
+
+def _telling(rng: np.random.Generator, position: int, length: int) -> News | None:
+    """News at some positions."""
+    id_ = id_at(position)
+    if position in {5, length // 3, 2 * length // 3}:
+        return prior(rng, id_, int(rng.integers(20, 300)), f"arm-{position % 2}")
+    if position == length // 2:
+        return Tuning(id_, NOW_S, half_life_s=300.0, half_life_n=300.0)
+    return source_change("bot", True, id_) if position == 7 else None
+
+
+def _spoken(rng: np.random.Generator, level: float) -> Reading:
+    """What one to three sources say, of whom the user is kinder than the others."""
+    truth = float(np.clip(rng.normal(level, 0.1), 0.0, 1.0))
+    said = {"critic": (truth, 0.9), "user": (0.4 + 0.6 * truth, 0.3), "judge": (truth, 0.6)}
+    names = sorted(rng.choice(list(said), size=int(rng.integers(1, 4)), replace=False))
+    voices = tuple(Voice(str(name), said[name][0], said[name][1] / len(names)) for name in names)
+    weight = sum(voice.weight for voice in voices)
+    return Reading(sum(v.weight * v.score for v in voices) / weight, weight, voices)
+
+
+def _paid_outcome(
+    rng: np.random.Generator, position: int, id_: str, arm_id: str, x: Vector
+) -> OutcomeEvidence:
+    return replace(
+        _random_outcome(rng, position, GROUPS),
+        decision_id=id_,
+        arm_id=arm_id,
+        x=x,
+        at_s=NOW_S + 1000.0 * position,
+        payers=("team",) if rng.uniform() < 0.5 else (),
+        propensity=0.5,
+    )
 
 
 def _random_outcome(

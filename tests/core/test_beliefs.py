@@ -21,9 +21,13 @@ from core_examples import (
     taught_state,
     vector,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from banditroute.core.beliefs import Beliefs, Objective
+from banditroute.core.choice import eligible
 from banditroute.core.fold import RouterState
+from banditroute.core.posterior import FeatureGroups, all_posteriors
 from banditroute.core.roster import Roster
 
 ARRAYS = [name for name in Beliefs.__slots__ if name not in {"arm_ids", "x"}]
@@ -111,6 +115,27 @@ def test_the_order_of_the_roster_is_the_order_of_the_beliefs(rng):
         np.testing.assert_array_equal(getattr(forth, name)[::-1], getattr(back, name))
 
 
+def test_the_other_arms_of_a_roster_change_no_bit(rng):
+    """So a decision can be recomputed from its eligible arms alone."""
+    knowledge = folded(random_log(rng, 150)).knowledge()
+    asked = context(vector(rng, 5), max_output_tokens=200)
+    every = knowledge.beliefs(roster("arm-3", "new", "arm-0", "arm-1"), asked, OBJECTIVE, NOW_S)
+    some = knowledge.beliefs(roster("arm-3", "arm-1"), asked, OBJECTIVE, NOW_S)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[[0, 3]])
+
+
+def test_published_knowledge_is_half_as_large_as_the_covariances(rng):
+    """Only their triangles are kept; everything else is small at d = 60."""
+    groups = FeatureGroups(("bias", *["tag"] * 59))
+    state = folded(random_log(rng, 60, groups), groups)
+    knowledge = state.knowledge()
+    names = ("means", "spreads", "mean_sd", "evidence_n", "quality_mean", "taught")
+    kept = sum(getattr(knowledge, name).nbytes for name in names)
+    assert not hasattr(knowledge, "covariances")
+    assert kept < 0.55 * state.quality.covariances.nbytes * 5 / 4
+
+
 # cost
 
 
@@ -172,6 +197,104 @@ def test_latency_evidence_and_errors_fade_while_nobody_calls():
     assert later.latency_n[0] == pytest.approx(now.latency_n[0] / 2.0)
     assert later.error_rate[0] < now.error_rate[0]
     assert later.quality[0] == now.quality[0]
+
+
+def test_a_budgets_price_adds_to_what_a_dollar_is_worth():
+    knowledge = RouterState.empty(BIAS_ONLY).knowledge()
+    assert Objective(0.05, 120.0, 7.0).dollar_price == 27.0
+    plain = knowledge.beliefs(roster("a"), context(), OBJECTIVE, NOW_S)
+    priced = replace(OBJECTIVE, budget_price=7.0)
+    tight = knowledge.beliefs(roster("a"), context(), priced, NOW_S)
+    assert tight.utility[0] - plain.utility[0] == pytest.approx(-7.0 * plain.cost_usd[0])
+    np.testing.assert_array_equal(tight.quality, plain.quality)
+
+
+# what a price says of an arm
+
+
+def test_a_dearer_arm_is_presumed_to_be_better_by_hand():
+    """Costs c/e, c and c·e: the quality moves by -0.05, 0 and 0.05; where half is learned, by half.
+
+    The utility follows as far as the arm answers at all.
+    """
+    seen = beliefs(
+        [0.5, 0.5, 0.5],
+        cost_usd=[0.01 / np.e, 0.01, 0.01 * np.e],
+        presumed=[1.0, 1.0, 0.5],
+        error_rate=[0.2, 0.0, 0.0],
+    )
+    beside = seen.beside_each_other()
+    assert beside.quality == pytest.approx([0.45, 0.5, 0.525])
+    assert beside.utility == pytest.approx([0.46, 0.5, 0.525])
+    for name in set(ARRAYS) - {"quality", "utility"}:
+        np.testing.assert_array_equal(getattr(beside, name), getattr(seen, name))
+
+
+def test_what_is_learned_needs_no_presumption():
+    seen = beliefs([0.5, 0.7], cost_usd=[1e-6, 1.0], presumed=0.0)
+    assert seen.beside_each_other().quality.tolist() == [0.5, 0.7]
+
+
+def test_beyond_twenty_times_the_usual_cost_dearness_says_no_more():
+    """Costs e⁻⁸ to e⁸: three factors e count, 0.15 either way."""
+    beside = beliefs([0.5, 0.5], cost_usd=[np.exp(-8.0), np.exp(8.0)], presumed=1.0)
+    assert beside.beside_each_other().quality == pytest.approx([0.35, 0.65])
+
+
+def test_free_arms_have_no_price_to_go_by():
+    seen = beliefs([0.5] * 3, cost_usd=[0.0, 0.01, 0.01 * np.e**2], presumed=1.0)
+    assert seen.beside_each_other().quality == pytest.approx([0.5, 0.45, 0.55])
+    for costs in ([0.0, 0.0, 0.0], [0.0, 0.0, 0.5]):
+        seen = beliefs([0.5] * 3, cost_usd=costs, presumed=1.0)
+        assert seen.beside_each_other() is seen
+
+
+def test_arms_that_cost_the_same_are_presumed_to_be_the_same():
+    seen = beliefs([0.1, 0.2, 0.3], cost_usd=0.01, presumed=1.0)
+    assert seen.beside_each_other().quality == pytest.approx([0.1, 0.2, 0.3])
+
+
+@given(st.lists(st.floats(0.0, 1e300), min_size=1, max_size=6), st.floats(0.0, 1.0), st.randoms())
+@settings(deadline=None)
+def test_any_costs_move_qualities_by_little_and_alike_in_any_order(costs, presumed, random):
+    seen = beliefs([0.5] * len(costs), cost_usd=costs, presumed=presumed)
+    order = random.sample(range(len(costs)), len(costs))
+    beside, other = seen.beside_each_other(), seen.take(order).beside_each_other()
+    assert np.all(np.abs(beside.quality - 0.5) <= 0.15 + 1e-12)
+    np.testing.assert_allclose(other.quality, beside.quality[order], atol=1e-12)
+    np.testing.assert_allclose(other.utility, beside.utility[order], atol=1e-12)
+
+
+def test_an_untaught_arm_is_presumed_whole_and_a_taught_one_less_and_less():
+    """The prior keeps 1/(1 + τ²n/σ²) of the mean after n scores: its precision's share."""
+    for each in (1, 7):
+        seen = taught_state({"a": 0.7}, each).knowledge()
+        beside = seen.beliefs(roster("a", "new"), context(), OBJECTIVE, NOW_S)
+        start = 0.09 * each / 0.2
+        assert beside.presumed == pytest.approx([1.0 / (1.0 + start), 1.0])
+
+
+def test_what_is_presumed_is_what_moving_the_prior_would_move(rng):
+    """Second opinion: every posterior mean again, with the prior of the bias 1e-3 higher."""
+    state, x = folded(random_log(rng, 150)), vector(rng, 5)
+    x[1:] *= 0.3
+    quality, hyper = state.quality, state.quality.hyper
+    higher = replace(hyper, pooled=hyper.pooled + 1e-3 * np.eye(5)[0])
+    moved = (all_posteriors(quality.sums, higher, GROUPS)[0] - quality.refreshed()[0]) @ x / 1e-3
+    ids = tuple(state.rows)
+    seen = state.knowledge().beliefs(roster(*ids), context(x), OBJECTIVE, NOW_S)
+    rows = [state.rows[arm_id] for arm_id in ids]
+    np.testing.assert_allclose(seen.presumed, np.clip(moved[rows], 0.0, 1.0), atol=1e-9)
+    assert 0.0 < seen.presumed.max() < 1.0
+
+
+def test_of_two_unknown_arms_the_dearer_is_preferred_where_dollars_are_nothing():
+    knowledge = RouterState.empty(BIAS_ONLY).knowledge()
+    arms = Roster((arm("cheap", output_usd_per_mtok=0.1), arm("dear", output_usd_per_mtok=90.0)))
+    seen = knowledge.beliefs(arms, context(), Objective(1e9, 120.0), NOW_S)
+    left = eligible(seen, {})
+    assert left.utility[1] - left.utility[0] > 0.05
+    assert eligible(seen, {"cheap": "failed"}).quality.tolist() == [0.5]
 
 
 # taking some of the arms

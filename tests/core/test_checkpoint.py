@@ -7,16 +7,28 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
-from core_examples import BIAS_ONLY, GROUPS, folded, outcome, random_log
+from core_examples import (
+    BIAS_ONLY,
+    GROUPS,
+    arm,
+    arm_change,
+    eventful_log,
+    folded,
+    outcome,
+    random_log,
+    source_change,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from banditroute.core import news
 from banditroute.core.checkpoint import SCHEMA, load, save
 from banditroute.core.fold import RouterState
 from banditroute.core.posterior import FeatureGroups
 from banditroute.errors import CheckpointInvalid
-from banditroute.values import Checkpoint
+from banditroute.values import Announcement, ArmStatus, Checkpoint
 
+EVENTFUL = eventful_log(np.random.default_rng(12), 300)
 STATE = folded(random_log(np.random.default_rng(5), 120))
 SAVED = save(STATE, "features")
 
@@ -62,6 +74,28 @@ def test_a_state_comes_back_byte_for_byte(length, groups):
     np.testing.assert_array_equal(again.quality.sums.gram, state.quality.sums.gram)
     np.testing.assert_array_equal(again.usage.length_covariances, state.usage.length_covariances)
     np.testing.assert_array_equal(again.quality.taught, state.quality.taught)
+
+
+def test_news_in_force_comes_back_with_the_order_in_which_it_was_told():
+    told = [
+        arm_change("b", "1", arm=arm("b", labels=frozenset({"eu"}), settings={"top_p": 0.5})),
+        source_change("bot", True, "2"),
+        arm_change("a", "3", status=ArmStatus.REMOVED, arm=None),
+        arm_change("b", "4", status=ArmStatus.PAUSED, basis="digest"),
+        source_change("gone", True, "5"),
+        source_change("gone", False, "6"),
+    ]
+    state = folded([Announcement(n, one) for n, one in enumerate(told, 1)])
+    saved = save(state, "features")
+    again = load(saved, GROUPS)
+    assert again.arm_changes == {"b": told[3], "a": told[2]}
+    assert again.quarantined == {"bot": told[1]}
+    assert save(again, "features") == saved
+
+
+@pytest.mark.parametrize("told", [[["odd"]], [[0, "1"]], [[7, 1, 2]], "news", [None]])
+def test_news_that_cannot_be_read_is_refused(told):
+    assert_refused(filed(unpacked() | {"news": told}), words="cannot be read")
 
 
 def test_saving_leaves_the_state_alone_and_says_where_it_belongs():
@@ -138,7 +172,7 @@ def test_well_formed_nonsense_is_refused(content):
 
 
 KEYS = [(key, None) for key in unpacked()] + [
-    (section, key) for section in ("quality", "usage") for key in unpacked()[section]
+    (section, key) for section in ("quality", "usage", "guard") for key in unpacked()[section]
 ]
 
 
@@ -156,6 +190,39 @@ def test_nonsense_in_any_one_place_is_refused_or_harmless(place, junk):
     except CheckpointInvalid:
         return
     assert isinstance(state, RouterState)
+    save(state, "features")
+
+
+def places(value, path=()):
+    """The path of every value in nested mappings and lists, from the outside in."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            yield from places(inner, (*path, key))
+
+
+LIVELY = save(folded(EVENTFUL[:250]), "features")
+assert folded(EVENTFUL[:250]).quality.drift.alarms
+PLACES = list(places(msgpack.unpackb(LIVELY.payload)))
+SECTIONS = sorted({path[:2] for path in PLACES}, key=str)
+IN_SECTION = {section: [p for p in PLACES if p[:2] == section] for section in SECTIONS}
+
+
+@given(st.sampled_from(SECTIONS).flatmap(lambda s: st.sampled_from(IN_SECTION[s])), ANYTHING)
+@settings(max_examples=600, deadline=None, derandomize=True)
+def test_nonsense_anywhere_in_a_lively_state_is_refused_or_can_be_lived_with(path, junk):
+    """Whatever is loaded folds the rest of the log, decides and saves."""
+    content = msgpack.unpackb(LIVELY.payload)
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = junk
+    try:
+        state = load(filed(content, LIVELY.position), GROUPS)
+    except CheckpointInvalid:
+        return
+    state.fold(EVENTFUL[250:260])
+    state.knowledge()
     save(state, "features")
 
 
@@ -182,7 +249,7 @@ def test_one_flipped_byte_is_refused_or_harmless(place, flip):
 
 ARRAYS = [
     f"{section}.{key}"
-    for section in ("quality", "usage")
+    for section in ("quality", "usage", "guard")
     for key, value in unpacked()[section].items()
     if isinstance(value, bytes)
 ]
@@ -242,6 +309,96 @@ def test_a_count_that_is_no_count_is_refused(key, junk):
     content = unpacked()
     content["quality"][key] = junk
     assert_refused(filed(content))
+
+
+NESTED = [
+    ("sources", "known", 0, 1),
+    ("sources", "known", 0, 2),
+    ("sources", "calibrations", 0, 1),
+    ("sources", "calibrations", 0, 2),
+]
+
+
+@pytest.mark.parametrize("path", NESTED, ids=str)
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_number_of_a_source_that_is_not_finite_is_refused(path, number):
+    content = msgpack.unpackb(LIVELY.payload)
+    inner = content["quality"]
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = number
+    assert_refused(filed(content, LIVELY.position), words="finite")
+
+
+@pytest.mark.parametrize("array", range(3, 6))
+def test_a_sum_of_a_source_that_is_not_finite_is_refused(array):
+    content = msgpack.unpackb(LIVELY.payload)
+    one = content["quality"]["sources"]["known"][1]
+    one[array] = np.full(len(one[array]) // 8, np.nan).tobytes()
+    assert_refused(filed(content, LIVELY.position), words="finite")
+
+
+@pytest.mark.parametrize(("key", "number"), [("sums", np.nan), ("surprise", -np.inf)])
+def test_a_sum_of_the_drift_watch_that_is_not_finite_is_refused(key, number):
+    content = msgpack.unpackb(LIVELY.payload)
+    watch = content["quality"]["drift"]
+    watch[key] = np.full(len(watch[key]) // 8, number).tobytes()
+    assert_refused(filed(content, LIVELY.position), words="finite")
+
+
+def test_dollars_that_are_not_finite_are_refused():
+    content = msgpack.unpackb(LIVELY.payload)
+    content["spending"][0][1] = float("nan")
+    assert_refused(filed(content, LIVELY.position), words="finite")
+
+
+@pytest.mark.parametrize("kept", [0.0, -0.5, 1.5, float("nan")])
+def test_a_scaling_by_no_share_is_refused(kept):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["scalings"][0][2] = kept
+    assert_refused(filed(content, LIVELY.position), words="scaled")
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0])
+def test_a_gain_that_is_not_positive_is_refused(gain):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["sources"]["calibrations"][0][2] = gain
+    assert_refused(filed(content, LIVELY.position), words="gain")
+
+
+def test_a_watch_of_too_few_arms_is_refused():
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["drift"]["begun"].pop()
+    assert_refused(filed(content, LIVELY.position), words="watched")
+
+
+@pytest.mark.parametrize("half_life", [0.0, -60.0, float("nan")])
+@pytest.mark.parametrize("place", [3, 4], ids=["seconds", "readings"])
+def test_a_half_life_that_is_not_positive_is_refused(place, half_life):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["tuning"][place] = half_life
+    assert_refused(filed(content, LIVELY.position), words="half-life")
+
+
+def test_other_news_in_place_of_a_half_life_is_refused():
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["tuning"] = news.to_plain(source_change("bot", True))
+    assert_refused(filed(content, LIVELY.position), words="forget")
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["newest", "aged"])
+def test_evidence_that_ages_without_a_time_is_refused(place):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["ages"][place] = "decision-7"
+    assert_refused(filed(content, LIVELY.position), words="ages")
+
+
+def test_a_prior_of_other_features_or_of_nothing_is_refused():
+    for changed in ({"gram": np.ones((2, 2)), "moment": np.ones(2)}, {"n": 0.0}):
+        content = msgpack.unpackb(LIVELY.payload)
+        known = news.from_plain(content["quality"]["priors"][0])
+        content["quality"]["priors"][0] = news.to_plain(replace(known, **changed))
+        assert_refused(filed(content, LIVELY.position), words="prior")
 
 
 def test_two_arms_of_one_name_are_refused():

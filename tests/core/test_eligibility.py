@@ -215,5 +215,5 @@ def test_an_explanation_names_the_details():
 
 
 def test_an_unknown_reason_explains_itself():
-    assert explain("paused") == "paused"
-    assert explain("paused:by ops") == "paused (by ops)"
+    assert explain("no_such_code") == "no_such_code"
+    assert explain("no_such_code:by ops") == "no_such_code (by ops)"

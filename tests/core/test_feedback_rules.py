@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from banditroute.core.feedback import MOST_SOURCES, apply, evidence_weight, reading
 from banditroute.errors import InvalidRequest
-from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction
+from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction, Voice
 
 scores = st.floats(0.0, 1.0)
 weights = st.floats(0.0, 1.0, exclude_min=True)
@@ -178,14 +178,16 @@ def test_two_sources_make_one_reading_by_hand():
 
 def test_a_second_opinion_does_not_count_a_decision_twice():
     marks, _ = after(*(said("1", 0.5, source) for source in ("a", "b", "c")))
-    assert reading(marks) == reading({"a": marks["a"]})
+    three, one = reading(marks), reading({"a": marks["a"]})
+    assert (three.quality, three.weight) == (one.quality, one.weight)
 
 
-def test_an_equal_second_opinion_is_learned_but_is_no_new_evidence():
+def test_an_equal_second_opinion_is_learned_as_a_voice_and_sharpens_nothing():
     marks, _ = after(said("1", 0.7, "a"))
     applied = apply(marks, said("1", 0.7, "b"))
     assert applied.status is Learned.LEARNED
-    assert applied.old == applied.new
+    assert (applied.old.quality, applied.old.weight) == (applied.new.quality, applied.new.weight)
+    assert len(applied.new.voices) == 2
 
 
 def test_no_standing_score_has_no_reading():
@@ -208,4 +210,30 @@ def test_a_reading_lies_between_the_scores_and_ignores_the_order_of_sources(mark
 @given(scores, weights, st.sampled_from(FeedbackKind), sources)
 def test_a_single_score_is_read_exactly(score, weight, kind, source):
     mark = Mark("1", score, kind, weight)
-    assert reading({source: mark}) == Reading(score, evidence_weight(source, mark))
+    weight = evidence_weight(source, mark)
+    assert reading({source: mark}) == Reading(score, weight, (Voice(source, score, weight),))
+
+
+@given(marks_of_decision)
+def test_the_voices_share_the_weight_of_the_reading_as_they_shared_in_its_quality(marks):
+    found = reading(marks)
+    if found is None:
+        return
+    voices = {voice.source: voice for voice in found.voices}
+    assert list(voices) == sorted(s for s, mark in marks.items() if mark.score is not None)
+    total = sum(voice.weight for voice in found.voices)
+    assert total == pytest.approx(found.weight)
+    assert found.quality * total == pytest.approx(
+        sum(voice.score * voice.weight for voice in found.voices)
+    )
+
+
+def test_two_voices_count_as_their_own_weights_do():
+    found = reading({"user": Mark("1", 1.0), "implicit": Mark("2", 0.0)})
+    user, implicit = 0.2 / (0.2 + 0.05**2), 0.2 / (0.2 + 0.6**2)
+    share = user / (user + implicit)
+    assert [voice.source for voice in found.voices] == ["implicit", "user"]
+    assert [voice.score for voice in found.voices] == [0.0, 1.0]
+    assert [voice.weight for voice in found.voices] == pytest.approx(
+        [implicit * share, user * share]
+    )

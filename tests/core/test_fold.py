@@ -7,15 +7,33 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from core_examples import BIAS_ONLY, GROUPS, NOW_S, OBJECTIVE, context, folded, random_log, roster
+from core_examples import (
+    BIAS_ONLY,
+    GROUPS,
+    NOW_S,
+    OBJECTIVE,
+    arm_change,
+    context,
+    eventful_log,
+    folded,
+    id_at,
+    prior,
+    random_log,
+    roster,
+    source_change,
+    vector,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banditroute.core import checkpoint
+from banditroute.core.ages import EVERY_ARM
+from banditroute.core.beliefs import Beliefs
 from banditroute.core.fold import RouterState
 from banditroute.core.quality import QualityModel
+from banditroute.core.spreads import triangles
 from banditroute.core.usage import UsageModel
-from banditroute.values import OutcomeEvidence
+from banditroute.values import Announcement, OutcomeEvidence, Tuning
 
 LOG = random_log(np.random.default_rng(11), 260)
 
@@ -25,6 +43,20 @@ def payload(state: RouterState) -> bytes:
 
 
 WHOLE = payload(folded(LOG))
+EVENTFUL = eventful_log(np.random.default_rng(12))
+
+
+def test_an_eventful_log_holds_everything_that_a_state_remembers():
+    """Guards the tests that fold it: alarms, sources, half-lives, priors, accounts, a guard."""
+    state = folded(EVENTFUL)
+    quality = state.quality
+    assert len(quality.drift.alarms) >= 2
+    assert list(quality.sources.calibrations) == ["user"]
+    assert {scaling.row for scaling in quality.ages.scalings} >= {EVERY_ARM, 0}
+    assert len(quality.priors) == 2
+    assert set(state.spending.accounts) == {"", "team"}
+    assert state.guard.n.min() > 50.0
+    assert quality.tuning is not None
 
 
 def test_one_entry_at_a_time_gives_the_same_bytes():
@@ -78,6 +110,33 @@ def test_a_state_loaded_in_the_middle_goes_on_to_the_same_bytes(position):
     assert payload(state) == WHOLE
 
 
+def test_checkpoints_anywhere_in_an_eventful_log_change_no_bit_of_the_rest():
+    """Saved and loaded after every seventh entry, amid alarms, priors and half-lives."""
+    state, whole = RouterState.empty(GROUPS), RouterState.empty(GROUPS)
+    for entry in EVENTFUL:
+        state.fold([entry])
+        whole.fold([entry])
+        if entry.position % 7 == 0:
+            state = checkpoint.load(checkpoint.save(state, "features"), GROUPS)
+    assert payload(state) == payload(whole)
+    assert len(whole.quality.drift.alarms) >= 2
+
+
+def test_a_loaded_state_decides_as_the_one_that_was_saved():
+    state = folded(EVENTFUL)
+    again = checkpoint.load(checkpoint.save(state, "features"), GROUPS)
+    asked = context(vector(np.random.default_rng(1), 5))
+    seen, other = (
+        one.knowledge().beliefs(roster("arm-0", "arm-1", "new"), asked, OBJECTIVE, NOW_S)
+        for one in (state, again)
+    )
+    for name in Beliefs.__slots__:
+        np.testing.assert_array_equal(getattr(seen, name), getattr(other, name))
+    knows, known = again.knowledge(), state.knowledge()
+    for name in ("accounts", "alarms", "calibrations", "tuning"):
+        assert getattr(knows, name) == getattr(known, name)
+
+
 def test_a_different_log_gives_different_bytes():
     """Guards the tests above: the payload does depend on what was folded."""
     state, seen = RouterState.empty(GROUPS), set()
@@ -104,7 +163,7 @@ def test_outcomes_teach_usage_and_feedback_teaches_quality():
         if isinstance(entry, OutcomeEvidence):
             usage.observe(row, entry)
         else:
-            quality.revise(row, entry.x, entry.old, entry.new)
+            quality.revise(row, entry)
     state = folded(LOG)
     pairs = ((state.quality, quality), (state.quality.sums, quality.sums), (state.usage, usage))
     for folded_part, by_hand in pairs:
@@ -127,6 +186,58 @@ def _arrays(value):
         part = getattr(value, name)
         if isinstance(part, np.ndarray):
             yield name, part
+
+
+def test_the_last_change_of_an_arm_is_in_force():
+    first, other, last = arm_change("a", "1"), arm_change("b", "2"), arm_change("a", "3", basis="x")
+    state = folded([Announcement(n, news) for n, news in enumerate((first, other, last), 1)])
+    assert state.arm_changes == {"a": last, "b": other}
+    assert state.position == 3
+
+
+def test_a_source_is_quarantined_until_it_is_lifted():
+    told = [source_change("bot", True), source_change("ci", True), source_change("bot", False)]
+    state = folded([Announcement(n, news) for n, news in enumerate(told, 1)])
+    assert state.quarantined == {"ci": told[1]}
+
+
+def test_news_teaches_nothing():
+    told = [arm_change(), source_change("bot", True)]
+    state = folded([*LOG[:9], *(Announcement(10 + n, news) for n, news in enumerate(told))])
+    state.fold([replace(entry, position=entry.position + 2) for entry in LOG[9:]])
+    np.testing.assert_array_equal(state.quality.sums.gram, folded(LOG).quality.sums.gram)
+    assert state.rows == folded(LOG).rows
+
+
+def test_a_half_life_told_is_in_force_from_then_on():
+    told = Tuning(id_at(1000.0), NOW_S, half_life_n=50.0)
+    state = folded([*LOG[:100], Announcement(101, told)])
+    assert state.quality.tuning == told
+    assert state.quality.ages.aged_n == state.quality.readings > 50
+    np.testing.assert_array_equal(state.quality.sums.n, folded(LOG[:100]).quality.sums.n)
+
+
+def test_a_prior_makes_its_arm_known_before_its_first_call(rng):
+    state = folded([Announcement(1, prior(rng, id_at(0.0), 40, "fresh"))])
+    assert state.rows == {"fresh": 0}
+    assert state.quality.sums.n.tolist() == [40.0]
+    assert state.quality.taught.tolist() == [0]
+
+
+def test_a_call_is_charged_at_completion_and_never_at_feedback():
+    calls = [entry for entry in EVENTFUL if isinstance(entry, OutcomeEvidence)]
+    spent = folded(EVENTFUL).spending.accounts[""]
+    assert spent.requests == len(calls)
+    assert spent.usd == pytest.approx(sum(call.cost_usd or 0.0 for call in calls))
+
+
+def test_accounts_known_are_left_alone_by_later_folding():
+    state = folded(EVENTFUL[:250])
+    known = state.knowledge().accounts
+    before = {payer: account.copy() for payer, account in known.items()}
+    state.fold(EVENTFUL[250:])
+    assert known == before
+    assert state.knowledge().accounts != before
 
 
 def test_knowledge_is_left_alone_by_later_folding():
@@ -166,8 +277,9 @@ def test_knowledge_holds_what_was_folded_and_one_row_for_any_other_arm():
     hyper = state.quality.hyper
     np.testing.assert_array_equal(knowledge.means[:-1], state.quality.means)
     np.testing.assert_array_equal(knowledge.means[-1], hyper.pooled)
-    np.testing.assert_array_equal(knowledge.covariances[:-1], state.quality.covariances)
-    np.testing.assert_array_equal(knowledge.covariances[-1], np.diag(hyper.prior_variance(GROUPS)))
+    spread = np.diag(hyper.prior_variance(GROUPS))
+    covariances = np.concatenate([state.quality.covariances, spread[None]])
+    np.testing.assert_array_equal(knowledge.spreads, triangles(covariances))
     np.testing.assert_array_equal(knowledge.evidence_n[:-1], state.quality.sums.n)
     np.testing.assert_array_equal(knowledge.quality_mean[:-1], state.quality.sums.mean())
     np.testing.assert_array_equal(knowledge.taught[:-1], state.quality.taught)

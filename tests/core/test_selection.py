@@ -36,6 +36,13 @@ def test_before_any_call_the_median_cost_stands_for_the_usual_one():
     assert floors(cost, 0.01, None)[2] == pytest.approx(0.02 * 0.003 / 3.0)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 10, 11])
+def test_the_median_of_any_number_of_arms_is_numpys(k, rng):
+    cost = 10.0 ** rng.uniform(-6.0, 2.0, size=k)
+    usual = float(np.median(cost))
+    np.testing.assert_array_equal(floors(cost, 0.5, None), floors(cost, 0.5, usual))
+
+
 def test_exploring_an_arm_costs_at_most_its_share_of_a_usual_request(rng):
     cost = 10.0 ** rng.uniform(-6.0, 2.0, size=30)
     for usual in (1e-5, 1e-2, 1.0):
@@ -45,6 +52,11 @@ def test_exploring_an_arm_costs_at_most_its_share_of_a_usual_request(rng):
 
 def test_a_free_arm_keeps_the_whole_floor():
     assert floors(np.array([0.0, 1.0]), 0.01, 0.001).tolist() == [0.005, 0.02 * 0.001 / 2.0]
+
+
+def test_a_cheap_arm_is_not_taken_for_a_free_one():
+    """κB/ĉ = 0.02·1e-4/1e-5 = 0.2, less than ε = 0.5."""
+    assert floors(np.array([0.0, 1e-5]), 0.5, 1e-4) == pytest.approx([0.25, 0.1])
 
 
 @pytest.mark.parametrize("usual", [None, 0.0])
@@ -121,6 +133,16 @@ def test_rounding_of_the_sum_cannot_push_a_draw_past_the_end():
     assert np.cumsum(probabilities)[-1] < 1.0
     assert draw(probabilities, tuple("abcdefghij"), LAST_U) == 9
     assert draw(np.full(10, 0.0999), tuple("abcdefghij"), LAST_U) == 9
+
+
+@given(WEIGHTS, st.floats(0.0, 1.0, exclude_max=True))
+@settings(derandomize=True)
+def test_a_draw_is_where_numpy_finds_it(weights, u):
+    ids = tuple(f"arm-{row * 7 % 20:02d}" for row in range(len(weights)))
+    order = np.argsort(ids)
+    edges = np.cumsum(weights[order])
+    place = min(np.searchsorted(edges, u * edges[-1], side="right"), len(ids) - 1)
+    assert draw(weights, ids, u) == order[place]
 
 
 def test_a_draw_is_relative_to_the_sum_of_the_probabilities():

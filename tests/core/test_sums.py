@@ -19,8 +19,8 @@ def one_arm(d: int) -> RegressionSums:
 
 def test_a_hand_sized_case():
     sums = one_arm(2)
-    sums.add(0, np.array([1.0, 2.0]), 0.5, 1.0)
-    sums.add(0, np.array([1.0, -1.0]), 1.0, 0.5)
+    sums.add(0, np.array([1.0, 2.0]), weight=1.0, value=0.5)
+    sums.add(0, np.array([1.0, -1.0]), weight=0.5, value=1.0)
     assert sums.n.tolist() == [1.5]
     assert sums.gram[0].tolist() == [[1.5, 1.5], [1.5, 4.5]]
     assert sums.moment[0].tolist() == [1.0, 0.5]
@@ -32,7 +32,7 @@ def test_the_sums_are_those_of_the_stacked_data(rng):
     values, weights = rng.uniform(size=50), rng.uniform(size=50)
     sums = one_arm(4)
     for x, value, weight in zip(X, values, weights, strict=True):
-        sums.add(0, x, value, weight)
+        sums.add(0, x, weight, value)
     np.testing.assert_allclose(sums.n[0], weights.sum(), rtol=1e-12)
     np.testing.assert_allclose(sums.gram[0], X.T @ (weights[:, None] * X), atol=1e-12)
     np.testing.assert_allclose(sums.moment[0], X.T @ (weights * values), atol=1e-12)
@@ -56,17 +56,38 @@ def test_a_negative_weight_takes_evidence_back(rng):
     sums = filled_sums(rng, 1, 4, 20)
     untouched = {column: getattr(sums, column).copy() for column in COLUMNS}
     x = vector(rng, 4)
-    sums.add(0, x, 0.7, 0.4)
+    sums.add(0, x, 0.4, 0.7)
     assert sums.n[0] != untouched["n"][0]
-    sums.add(0, x, 0.7, -0.4)
+    sums.add(0, x, -0.4, 0.7)
     for column in COLUMNS:
         np.testing.assert_allclose(getattr(sums, column), untouched[column], atol=1e-12)
+
+
+def test_a_mean_of_several_scores_adds_their_squares_and_not_its_own():
+    """Scores 0 and 1 of weight 0.3 each: a reading of 0.5 and weight 0.6, squares 0.3."""
+    apart, together, x = one_arm(2), one_arm(2), np.array([1.0, -2.0])
+    for value in (0.0, 1.0):
+        apart.add(0, x, 0.3, value)
+    together.add(0, x, 0.6, 0.5, square=0.3)
+    for column in COLUMNS:
+        np.testing.assert_allclose(getattr(together, column), getattr(apart, column))
+
+
+def test_scaling_lets_all_evidence_of_one_arm_count_for_less(rng):
+    sums = filled_sums(rng, 3, 4, 5)
+    before = {column: getattr(sums, column).copy() for column in COLUMNS}
+    mean = sums.mean()
+    sums.scale(1, 0.25)
+    for column in COLUMNS:
+        np.testing.assert_array_equal(getattr(sums, column)[1], 0.25 * before[column][1])
+        np.testing.assert_array_equal(getattr(sums, column)[[0, 2]], before[column][[0, 2]])
+    np.testing.assert_allclose(sums.mean(), mean)
 
 
 def test_evidence_of_one_arm_leaves_the_others_alone(rng):
     sums = filled_sums(rng, 3, 4, 5)
     before = {column: getattr(sums, column).copy() for column in COLUMNS}
-    sums.add(1, vector(rng, 4), 0.5, 1.0)
+    sums.add(1, vector(rng, 4), 1.0, 0.5)
     for column in COLUMNS:
         np.testing.assert_array_equal(getattr(sums, column)[[0, 2]], before[column][[0, 2]])
         assert not np.array_equal(getattr(sums, column)[1], before[column][1])
@@ -92,8 +113,8 @@ def test_the_gram_matrix_is_symmetric_to_the_bit(rng):
 def test_the_mean_is_weighted_and_nan_without_evidence():
     sums = one_arm(2)
     sums.grow()
-    sums.add(0, np.array([1.0, 9.0]), 1.0, 0.75)
-    sums.add(0, np.array([1.0, -9.0]), 0.0, 0.25)
+    sums.add(0, np.array([1.0, 9.0]), weight=0.75, value=1.0)
+    sums.add(0, np.array([1.0, -9.0]), weight=0.25, value=0.0)
     assert sums.mean()[0] == pytest.approx(0.75)
     assert np.isnan(sums.mean()[1])
 
@@ -103,7 +124,7 @@ def test_the_standard_error_of_the_mean_by_hand():
     sums = one_arm(1)
     sums.grow()
     for value in (0.0, 1.0):
-        sums.add(0, np.ones(1), value, 1.0)
+        sums.add(0, np.ones(1), 1.0, value)
     error = sums.standard_error(0.2)
     assert error[0] == pytest.approx((0.7 / 6.0) ** 0.5)
     assert np.isnan(error[1])

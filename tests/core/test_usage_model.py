@@ -34,19 +34,19 @@ def test_an_arm_never_called_is_expected_to_write_a_typical_answer():
 
 
 def test_one_length_by_hand():
-    """Prior log 300 with variance 0.25, noise 0.3, one answer of 300·e: μ = log 300 + 0.25/0.55.
+    """Prior log 300 with variance 1, noise 0.3, one answer of 300·e: μ = log 300 + 1/1.3.
 
-    The smearing factor moves by a fifth from 1.2 towards exp(1 · 0.3/0.55): the surprise that
+    The smearing factor moves by a fifth from 1.2 towards exp(1 · 0.3/1.3): the surprise that
     the mean has not taken up.
     """
     model = model_of(1)
     model.observe(0, outcome(output_tokens=300.0 * np.e))
-    assert model.length_means[0, 0] == pytest.approx(np.log(300.0) + 0.25 / 0.55)
-    assert model.length_covariances[0, 0, 0] == pytest.approx(0.25 * 0.3 / 0.55)
-    assert model.smearing[0] == pytest.approx(1.2 + (np.exp(0.3 / 0.55) - 1.2) / 5.0)
+    assert model.length_means[0, 0] == pytest.approx(np.log(300.0) + 1.0 / 1.3)
+    assert model.length_covariances[0, 0, 0] == pytest.approx(0.3 / 1.3)
+    assert model.smearing[0] == pytest.approx(1.2 + (np.exp(0.3 / 1.3) - 1.2) / 5.0)
     assert model.length_n.tolist() == [1.0]
-    smearing = 1.2 + (np.exp(0.3 / 0.55) - 1.2) / 5.0
-    expected = smearing * 300.0 * np.exp(0.25 / 0.55)
+    smearing = 1.2 + (np.exp(0.3 / 1.3) - 1.2) / 5.0
+    expected = smearing * 300.0 * np.exp(1.0 / 1.3)
     assert model.output_tokens(np.ones(1))[0] == pytest.approx(expected)
 
 
@@ -57,7 +57,7 @@ def test_the_length_regression_is_ridge_on_the_stacked_data(rng):
     for place, (x, log) in enumerate(zip(X, logs, strict=True)):
         model.observe(1, outcome(place + 1, x=x, output_tokens=float(np.exp(log))))
     mean, variance = length_prior(4)
-    assert variance.tolist() == [0.25, 1.0, 1.0, 1.0]
+    assert variance.tolist() == [1.0, 0.3, 0.3, 0.3]
     precision = X.T @ X / LENGTH_NOISE + np.diag(1.0 / variance)
     expected = np.linalg.solve(precision, X.T @ logs / LENGTH_NOISE + mean / variance)
     np.testing.assert_allclose(model.length_means[1], expected, rtol=1e-10)

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 
+from banditroute.core.drift import Alarm
+from banditroute.core.guard import Guard
 from banditroute.core.posterior import FeatureGroups, Hyperparameters
 from banditroute.core.roster import Roster
+from banditroute.core.sources import Calibration
+from banditroute.core.spending import Account
+from banditroute.core.spreads import triangles, variances
 from banditroute.core.usage import UsageModel
-from banditroute.values import Context, Matrix, Vector
+from banditroute.values import ArmChange, Context, Matrix, SourceChange, Tuning, Vector
 
 EXPLORATION_WIDTH = 0.5  # v: sample at half the posterior width; the full width explores too long
 MEAN_WIDTH = 1.0  # w: but never narrower than what the arm's plain mean is uncertain by
+PRICE_SLOPE = 0.05  # an arm at e times the price is presumed to be better by so much
+MOST_DEARNESS = 3.0  # at 20 times the usual price, dearness says no more
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What an answer is worth in dollars, and how many seconds of waiting cancel it."""
+    """What an answer is worth in dollars, and how many seconds of waiting cancel it.
+
+    ``budget_price`` is what a dollar costs beyond that, in reward, so that budgets last.
+    """
 
     answer_value_usd: float
     patience_s: float
+    budget_price: float = 0.0
+
+    @property
+    def dollar_price(self) -> float:
+        """The reward that a dollar is worth."""
+        return 1.0 / self.answer_value_usd + self.budget_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,8 @@ class Beliefs:
     width that policies explore with; ``utility`` the predicted reward at the objective.
     ``latency_log`` and ``latency_var`` describe the log-normal latency, ``latency_n`` how many
     recent calls it rests on; ``taught`` counts the decisions that feedback was learned for.
+    ``presumed`` is the share of the quality that is not learned yet, but the prior of the arm's
+    mean.
     """
 
     arm_ids: tuple[str, ...]
@@ -47,6 +65,7 @@ class Beliefs:
     error_rate: Vector
     utility: Vector
     taught: Vector
+    presumed: Vector
 
     def take(self, rows: Sequence[int]) -> Beliefs:
         """The beliefs of some of the arms, in the order of ``rows``."""
@@ -59,8 +78,41 @@ class Beliefs:
             *(getattr(self, name)[index] for name in _ARRAYS),
         )
 
+    def beside_each_other(self) -> Beliefs:
+        """The same arms, presumed to be the better the dearer they are, until more is known.
+
+        The prior mean of an arm's quality moves by ``PRICE_SLOPE`` for each factor e between its
+        cost and the usual one of these arms (their geometric mean); what was learned of the arm
+        outweighs it by as much as it outweighs the prior. Free arms have no price to go by.
+        """
+        priced = self.cost_usd > 0.0
+        if np.count_nonzero(priced) < 2:
+            return self
+        logs = np.log(np.where(priced, self.cost_usd, 1.0))
+        dearness = np.where(priced, logs - logs[priced].mean(), 0.0)
+        shift = PRICE_SLOPE * np.clip(dearness, -MOST_DEARNESS, MOST_DEARNESS) * self.presumed
+        return replace(
+            self,
+            quality=self.quality + shift,
+            utility=self.utility + (1.0 - self.error_rate) * shift,
+        )
+
 
 _ARRAYS = tuple(name for name in Beliefs.__slots__ if name not in {"arm_ids", "x"})
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Log-normal latencies of K arms: ``log`` and ``variance`` of the log, and the mean."""
+
+    log: Vector
+    variance: Vector
+    mean_s: Vector
+
+    @classmethod
+    def of(cls, log: Vector, variance: Vector) -> Latency:
+        """The latencies with such a mean and variance of their logs."""
+        return cls(log, variance, np.exp(log + variance / 2.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +120,10 @@ class Knowledge:
     """Everything a router knows at one position of its log. Nobody writes to it.
 
     Every array has one row more than there are arms with evidence: the last row stands for
-    any arm that has none, so an unknown arm is looked up as row -1.
+    any arm that has none, so an unknown arm is looked up as row -1. ``covariances`` (K, d, d)
+    are kept as their :func:`triangles`, and their first rows, in units of the prior, as
+    ``doubts`` (K, d); what no request changes is computed once, here.
+    ``arm_changes`` and ``quarantined`` are as in :class:`~banditroute.core.fold.RouterState`.
     """
 
     position: int
@@ -76,31 +131,48 @@ class Knowledge:
     groups: FeatureGroups
     hyper: Hyperparameters
     means: Matrix
-    covariances: Matrix
+    covariances: InitVar[Matrix]
     evidence_n: Vector
     quality_mean: Vector
     quality_mean_sd: Vector
     taught: Vector
     usage: UsageModel
+    arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
+    quarantined: Mapping[str, SourceChange] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard.empty)
+    alarms: Sequence[Alarm] = ()
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    tuning: Tuning | None = None
+    spreads: Matrix = field(init=False)
+    mean_sd: Vector = field(init=False)
+    latency: Latency = field(init=False)
+    doubts: Matrix = field(init=False)
+
+    def __post_init__(self, covariances: Matrix) -> None:
+        object.__setattr__(self, "doubts", covariances[:, 0, :] / self.hyper.scales[0])
+        object.__setattr__(self, "spreads", triangles(covariances))
+        object.__setattr__(self, "mean_sd", _mean_sd(self.evidence_n, self.hyper))
+        object.__setattr__(self, "latency", Latency.of(*self.usage.latency()))
 
     def beliefs(
         self, roster: Roster, context: Context, objective: Objective, now_s: float
     ) -> Beliefs:
         """Predict every arm of the roster for one request.
 
-        Utility = (1 - error rate)·quality - cost/value - min(latency/patience, 1).
+        Utility = (1 - error rate)·quality - (1/value + λ)·cost - min(latency/patience, 1).
         """
         x = context.x
         rows = np.array([self.rows.get(arm_id, -1) for arm_id in roster.ids], dtype=np.intp)
         quality = (self.means @ x)[rows]
-        quality_sd = self._quality_sd(x)[rows]
+        quality_sd = np.sqrt(variances(self.spreads, x)[rows])
         cost = self._cost_usd(roster, context, rows)
-        latency_log, latency_var, latency_n = self._latency(rows, now_s)
-        latency = np.exp(latency_log + latency_var / 2.0)
-        error_rate = self.usage.error_rate(now_s)[rows]
+        latency = self.latency.mean_s[rows]
+        latency_n, error_rate = self.usage.recent(now_s)
+        error_rate = error_rate[rows]
         utility = (
             (1.0 - error_rate) * quality
-            - cost / objective.answer_value_usd
+            - cost * objective.dollar_price
             - np.minimum(latency / objective.patience_s, 1.0)
         )
         return Beliefs(
@@ -108,28 +180,17 @@ class Knowledge:
             x=x,
             quality=quality,
             quality_sd=quality_sd,
-            sampling_sd=np.maximum(EXPLORATION_WIDTH * quality_sd, self._mean_sd()[rows]),
+            sampling_sd=np.maximum(EXPLORATION_WIDTH * quality_sd, self.mean_sd[rows]),
             cost_usd=cost,
             latency_s=latency,
-            latency_log=latency_log,
-            latency_var=latency_var,
-            latency_n=latency_n,
+            latency_log=self.latency.log[rows],
+            latency_var=self.latency.variance[rows],
+            latency_n=latency_n[rows],
             error_rate=error_rate,
             utility=utility,
             taught=self.taught[rows],
+            presumed=np.clip((self.doubts @ x)[rows], 0.0, 1.0),
         )
-
-    def _quality_sd(self, x: Vector) -> Vector:
-        """√(xᵀ V x) of every row, as one matrix-vector product."""
-        d = len(x)
-        spread = (self.covariances.reshape(-1, d) @ x).reshape(-1, d) @ x
-        return np.sqrt(np.maximum(spread, 0.0))
-
-    def _mean_sd(self) -> Vector:
-        """The width of a context-free mean with the same evidence: w / √(n/σ² + 1/τ²)."""
-        precision = self.evidence_n / self.hyper.noise + 1.0 / self.hyper.scales[0]
-        width: Vector = MEAN_WIDTH / np.sqrt(precision)
-        return width
 
     def _cost_usd(self, roster: Roster, context: Context, rows: np.ndarray) -> Vector:
         tokens = self.usage.output_tokens(context.x)[rows]
@@ -138,6 +199,8 @@ class Knowledge:
         cost: Vector = context.input_tokens * roster.input_price + tokens * roster.output_price
         return cost / 1e6
 
-    def _latency(self, rows: np.ndarray, now_s: float) -> tuple[Vector, Vector, Vector]:
-        mean, variance = self.usage.latency()
-        return mean[rows], variance[rows], self.usage.trusted_latency_n(now_s)[rows]
+
+def _mean_sd(evidence_n: Vector, hyper: Hyperparameters) -> Vector:
+    """The width of a context-free mean with the same evidence: w / √(n/σ² + 1/τ²)."""
+    width: Vector = MEAN_WIDTH / np.sqrt(evidence_n / hyper.noise + 1.0 / hyper.scales[0])
+    return width

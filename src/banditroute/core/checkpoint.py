@@ -6,22 +6,34 @@ that a state loaded from a checkpoint equals the one saved, byte for byte.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 import msgpack
 import numpy as np
 
+from banditroute.core import news, quality_checkpoint
+from banditroute.core.arrays import (
+    from_bytes,
+    to_bytes,
+    triangles_from_bytes,
+    triangles_to_bytes,
+)
 from banditroute.core.fold import RouterState
-from banditroute.core.posterior import FeatureGroups, Hyperparameters
-from banditroute.core.quality import QualityModel
-from banditroute.core.sums import RegressionSums
+from banditroute.core.guard import Guard
+from banditroute.core.posterior import FeatureGroups
+from banditroute.core.spending import Account, Spending
 from banditroute.core.usage import UsageModel
 from banditroute.errors import CheckpointInvalid
-from banditroute.values import Checkpoint, Matrix, Vector
+from banditroute.values import ArmChange, Checkpoint, SourceChange
 
-SCHEMA = 1
+SCHEMA = 2
 ROUNDING = 1e-6  # what taking evidence back may leave below zero
+_ACCOUNT = {name: type(value) for name, value in asdict(Account()).items() if name != "days"}
+_account_numbers = attrgetter(*_ACCOUNT)
+_GUARD = fields(Guard)
 _USAGE_COLUMNS = tuple(column.name for column in fields(UsageModel)[3:])
 _UNREADABLE = (
     ValueError,
@@ -34,30 +46,20 @@ _UNREADABLE = (
 
 def save(state: RouterState, fingerprint: str) -> Checkpoint:
     """The state as a checkpoint at its position."""
-    quality, hyper = state.quality, state.quality.hyper
+    quality = state.quality
     content = {
         "schema": SCHEMA,
         "position": state.position,
         "arms": list(state.rows),
         "groups": list(state.groups.names),
-        "quality": {
-            "n": _bytes(quality.sums.n),
-            "gram": _triangles(quality.sums.gram),
-            "moment": _bytes(quality.sums.moment),
-            "square": _bytes(quality.sums.square),
-            "means": _bytes(quality.means),
-            "covariances": _triangles(quality.covariances),
-            "taught": quality.taught.tolist(),
-            "readings": quality.readings,
-            "refit_at": quality.refit_at,
-            "pooled": _bytes(hyper.pooled),
-            "scales": _bytes(hyper.scales),
-            "noise": hyper.noise,
-        },
+        "news": [news.to_plain(one) for one in _standing(state)],
+        "quality": quality_checkpoint.to_plain(quality),
+        "guard": {column.name: to_bytes(getattr(state.guard, column.name)) for column in _GUARD},
+        "spending": _accounts_to_plain(state.spending),
         "usage": {
-            "length_means": _bytes(state.usage.length_means),
-            "length_covariances": _triangles(state.usage.length_covariances),
-            **{name: _bytes(getattr(state.usage, name)) for name in _USAGE_COLUMNS},
+            "length_means": to_bytes(state.usage.length_means),
+            "length_covariances": triangles_to_bytes(state.usage.length_covariances),
+            **{name: to_bytes(getattr(state.usage, name)) for name in _USAGE_COLUMNS},
         },
     }
     return Checkpoint(state.position, fingerprint, msgpack.packb(content))
@@ -96,56 +98,85 @@ def _check_header(content: Any, checkpoint: Checkpoint, groups: FeatureGroups) -
 
 def _state(content: Any, groups: FeatureGroups) -> RouterState:
     d, k = groups.dimension, len(content["arms"])
-    quality, usage = content["quality"], content["usage"]
-    hyper = Hyperparameters(
-        _array(quality["pooled"], d),
-        _array(quality["scales"], len(groups.labels)),
-        float(quality["noise"]),
-    )
-    sums = RegressionSums(
-        _array(quality["n"], k),
-        _squares(quality["gram"], k, d),
-        _array(quality["moment"], k, d),
-        _array(quality["square"], k),
-    )
-    model = QualityModel(
-        groups,
-        sums,
-        hyper,
-        means=_array(quality["means"], k, d),
-        covariances=_squares(quality["covariances"], k, d),
-        taught=np.array(quality["taught"], dtype=np.int64).reshape(k),
-        readings=int(quality["readings"]),
-        refit_at=int(quality["refit_at"]),
-    )
+    rows = {arm_id: row for row, arm_id in enumerate(content["arms"])}
     return RouterState(
         groups,
-        model,
-        _usage(usage, k, d),
+        quality_checkpoint.from_plain(content["quality"], groups, rows),
+        _usage(content["usage"], k, d),
+        _spending(content["spending"]),
+        _guard(content["guard"], k),
         position=int(content["position"]),
-        rows={arm_id: row for row, arm_id in enumerate(content["arms"])},
+        rows=rows,
+        **_heard(content["news"]),
     )
+
+
+def _guard(plain: Any, k: int) -> Guard:
+    return Guard(
+        *(from_bytes(plain[column.name], 4 if column.name == "own" else k) for column in _GUARD)
+    )
+
+
+def _accounts_to_plain(spending: Spending) -> list[list[Any]]:
+    """Every account as its payer, its numbers and its days, each a day and its dollars."""
+    return [
+        [payer, *_account_numbers(account), list(map(list, account.days.items()))]
+        for payer, account in spending.accounts.items()
+    ]
+
+
+def _spending(plain: Any) -> Spending:
+    return Spending(
+        {
+            str(payer): Account(
+                **{
+                    name: of(number)
+                    for (name, of), number in zip(_ACCOUNT.items(), numbers, strict=True)
+                },
+                days={int(day): float(usd) for day, usd in days},
+            )
+            for payer, *numbers, days in plain
+        }
+    )
+
+
+def _standing(state: RouterState) -> list[ArmChange | SourceChange]:
+    """The news that are in force, in an order that the log alone decides."""
+    return [*state.arm_changes.values(), *state.quarantined.values()]
+
+
+def _heard(plain: Any) -> dict[str, Any]:
+    heard = [news.from_plain(one) for one in plain]
+    return {
+        "arm_changes": {one.arm_id: one for one in heard if isinstance(one, ArmChange)},
+        "quarantined": {one.source: one for one in heard if isinstance(one, SourceChange)},
+    }
 
 
 def _usage(content: Any, k: int, d: int) -> UsageModel:
-    columns = {name: _array(content[name], k) for name in _USAGE_COLUMNS if name != "spend"}
+    columns = {name: from_bytes(content[name], k) for name in _USAGE_COLUMNS if name != "spend"}
     return UsageModel(
         d,
-        _array(content["length_means"], k, d),
-        _squares(content["length_covariances"], k, d),
+        from_bytes(content["length_means"], k, d),
+        triangles_from_bytes(content["length_covariances"], k, d),
         **columns,
-        spend=_array(content["spend"], 2),
+        spend=from_bytes(content["spend"], 2),
     )
+
+
+def _arrays(state: RouterState) -> Iterator[np.ndarray]:
+    """Every number that a state holds, but for the covariances."""
+    yield from quality_checkpoint.numbers(state.quality)
+    yield from (getattr(state.usage, name) for name in ("length_means", *_USAGE_COLUMNS))
+    yield from (getattr(state.guard, column.name) for column in _GUARD)
+    for account in state.spending.accounts.values():
+        yield np.array([*_account_numbers(account), *account.days.values()], dtype=np.float64)
 
 
 def _check_numbers(state: RouterState) -> None:
     quality, usage = state.quality, state.usage
-    columns = [getattr(usage, name) for name in _USAGE_COLUMNS]
-    sums = quality.sums
-    arrays = [sums.n, sums.gram, sums.moment, sums.square, quality.means, usage.length_means]
-    spreads = [quality.covariances, usage.length_covariances]
-    hyper = [quality.hyper.pooled, quality.hyper.scales, np.array(quality.hyper.noise)]
-    if not all(np.all(np.isfinite(array)) for array in [*arrays, *spreads, *columns, *hyper]):
+    sums, spreads = quality.sums, [quality.covariances, usage.length_covariances]
+    if not all(np.all(np.isfinite(array)) for array in [*_arrays(state), *spreads]):
         raise CheckpointInvalid("the checkpoint holds numbers that are not finite")
     if np.any(sums.n < -ROUNDING) or np.any(sums.square < -ROUNDING):
         raise CheckpointInvalid("the checkpoint holds a negative sum of weights or squares")
@@ -156,25 +187,3 @@ def _check_numbers(state: RouterState) -> None:
             np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError as error:
         raise CheckpointInvalid("the checkpoint holds a matrix that is no covariance") from error
-
-
-def _bytes(array: np.ndarray) -> bytes:
-    return np.ascontiguousarray(array, dtype="<f8").tobytes()
-
-
-def _array(data: bytes, *shape: int) -> Vector:
-    return np.frombuffer(data, dtype="<f8").reshape(shape).astype(np.float64)
-
-
-def _triangles(matrices: Matrix) -> bytes:
-    rows, columns = np.tril_indices(matrices.shape[-1])
-    return _bytes(matrices[:, rows, columns])
-
-
-def _squares(data: bytes, k: int, d: int) -> Matrix:
-    rows, columns = np.tril_indices(d)
-    lower = _array(data, k, len(rows))
-    square = np.zeros((k, d, d))
-    square[:, rows, columns] = lower
-    square[:, columns, rows] = lower
-    return square

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from banditroute.core.selection import distribution, draw
 from banditroute.values import Arm, Candidate, Context, Decision, Vector
 
 # What a candidate repeats of the beliefs, in the order of its fields.
-_PREDICTED = (
-    *("quality", "quality_sd", "sampling_sd", "cost_usd", "latency_s", "error_rate", "utility"),
+_predicted = attrgetter(
+    *("quality", "quality_sd", "sampling_sd", "cost_usd", "latency_s", "error_rate", "utility")
 )
 
 
@@ -39,8 +40,9 @@ class Rules:
 
 
 def eligible(beliefs: Beliefs, excluded: Mapping[str, str]) -> Beliefs:
-    """The beliefs of the arms that are not excluded."""
-    return beliefs.take([row for row, a in enumerate(beliefs.arm_ids) if a not in excluded])
+    """The beliefs of the arms that are not excluded, seen beside each other."""
+    rows = [row for row, arm_id in enumerate(beliefs.arm_ids) if arm_id not in excluded]
+    return beliefs.take(rows).beside_each_other()
 
 
 def choose(
@@ -50,7 +52,7 @@ def choose(
     usual_cost_usd: float | None,
     decision_id: str,
 ) -> Choice:
-    """Draw one of K ≥ 1 eligible arms. The same arguments give the same choice, anywhere."""
+    """Draw one of K ≥ 1 :func:`eligible` arms. The same arguments give the same choice."""
     probabilities = distribution(rules.policy, beliefs, rules.floor, usual_cost_usd)
     row = draw(probabilities, beliefs.arm_ids, unit_interval(rules.seed, decision_id))
     candidates = _candidates(beliefs, roster, probabilities)
@@ -72,11 +74,12 @@ def recompute(decision: Decision, knowledge: Knowledge) -> Choice:
     beliefs = knowledge.beliefs(
         roster,
         Context(decision.x, decision.input_tokens, max_output_tokens=decision.max_output_tokens),
-        Objective(decision.answer_value_usd, decision.patience_s),
+        Objective(decision.answer_value_usd, decision.patience_s, decision.budget_price),
         decision.made_at_s,
     )
     rules = Rules(policy_from(decision.policy), decision.floor, decision.seed)
-    return choose(beliefs, roster, rules, knowledge.usage.recent_spend_usd(), decision.id)
+    usual = knowledge.usage.recent_spend_usd()
+    return choose(eligible(beliefs, {}), roster, rules, usual, decision.id)
 
 
 def probabilities_of(choice: Choice | Decision) -> Vector:
@@ -85,17 +88,21 @@ def probabilities_of(choice: Choice | Decision) -> Vector:
 
 
 def _candidates(beliefs: Beliefs, roster: Roster, probabilities: Vector) -> tuple[Candidate, ...]:
-    place = {arm_id: at for at, arm_id in enumerate(roster.ids)}
-    rows = [place[arm_id] for arm_id in beliefs.arm_ids]
     columns = (
         probabilities,
-        *(getattr(beliefs, name) for name in _PREDICTED),
-        roster.input_price[rows],
-        roster.output_price[rows],
+        *_predicted(beliefs),
+        *_prices(roster, beliefs.arm_ids),
     )
-    numbers = zip(*(column.tolist() for column in columns), strict=True)
-    named = zip(beliefs.arm_ids, numbers, strict=True)
-    return tuple(Candidate(arm_id, *row) for arm_id, row in named)
+    return tuple(map(Candidate, beliefs.arm_ids, *(column.tolist() for column in columns)))
+
+
+def _prices(roster: Roster, arm_ids: tuple[str, ...]) -> tuple[Vector, Vector]:
+    """(K,) dollars per million tokens of input and of output."""
+    if arm_ids == roster.ids:
+        return roster.input_price, roster.output_price
+    place = {arm_id: at for at, arm_id in enumerate(roster.ids)}
+    rows = [place[arm_id] for arm_id in arm_ids]
+    return roster.input_price[rows], roster.output_price[rows]
 
 
 def _arm(candidate: Candidate) -> Arm:

@@ -27,6 +27,14 @@ OVER_MAX_COST = "over_max_cost_usd"
 OVER_MAX_LATENCY = "over_max_latency_s"
 FAILED = "failed"
 SATURATED = "saturated"
+OVER_BUDGET = "over_budget"
+PAUSED = "paused"
+NO_PROVIDER = "no_provider"
+
+PASSING = frozenset({FAILED, SATURATED, PAUSED})  # reasons that may soon hold no more
+NO_EXCUSE = frozenset({NOT_A_CANDIDATE, EXCLUDED_BY_CALLER, FAILED, SATURATED})
+"""Reasons that make no other arm the one that a spent budget still pays for: else a caller's
+wishes, a failure or a rush would carry requests over the wall."""
 
 EXPLANATIONS = {
     NOT_A_CANDIDATE: "not among the request's banditroute.candidates",
@@ -38,6 +46,9 @@ EXPLANATIONS = {
     OVER_MAX_LATENCY: "likely to take longer than the request's banditroute.max_latency_s",
     FAILED: "its call for this request failed",
     SATURATED: "already at its max_concurrency",
+    OVER_BUDGET: "expected to cost more than is left of a budget",
+    PAUSED: "paused by an operator",
+    NO_PROVIDER: "its provider is not configured on this replica",
 }
 
 
@@ -50,13 +61,14 @@ def excluded(
 ) -> dict[str, str]:
     """The reason code of every arm that may not be used.
 
-    ``out`` holds arms that are out for reasons known elsewhere (a failed call, no free place).
+    ``out`` holds arms that are out for reasons known elsewhere (a failed call, no free place,
+    paused).
     """
     late = _too_late(beliefs, wishes.max_latency_s)
     reasons: dict[str, str] = {}
     for row, arm in enumerate(roster):
         reason = (
-            _barred(arm, wishes)
+            barred(arm, wishes)
             or out.get(arm.id)
             or _incapable(arm, context)
             or _too_dear(beliefs.cost_usd[row], wishes.max_cost_usd)
@@ -74,7 +86,8 @@ def explain(reason: str) -> str:
     return f"{words} ({detail})" if detail else words
 
 
-def _barred(arm: Arm, wishes: Wishes) -> str | None:
+def barred(arm: Arm, wishes: Wishes) -> str | None:
+    """Why an arm may not see a request, whatever it would do with it; None if it may."""
     if not wishes.data <= arm.labels:
         return f"{DATA_NOT_ALLOWED}:{','.join(sorted(wishes.data - arm.labels))}"
     if wishes.candidates is not None and arm.id not in wishes.candidates:

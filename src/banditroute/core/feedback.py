@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from banditroute.errors import InvalidRequest
-from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction
+from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction, Voice
 
 MOST_SOURCES = 256
 """How many sources may speak of one decision: what is kept of a decision has a bound."""
@@ -67,20 +67,26 @@ def reading(marks: Mapping[str, Mark]) -> Reading | None:
 
     With w_i = weight_i S₀ / (S₀ + sd_i²), S₀ the prior residual variance: the quality is the
     mean of the scores weighted by w_i, its weight max w_i. A second opinion sharpens the
-    number; it does not make one decision count as two.
+    number; it does not make one decision count as two. The weight is shared among the voices
+    as the w_i are, in order of source.
     """
     scored = [
-        (mark.score, evidence_weight(source, mark))
+        (source, mark.score, evidence_weight(source, mark))
         for source, mark in sorted(marks.items())  # so that the sums do not depend on arrival
         if mark.score is not None
     ]
     if not scored:
         return None
-    anchor = scored[0][0]  # taking the mean around it keeps equal scores exactly as they are
-    total = sum(weight for _, weight in scored)
-    shift = sum(weight * (score - anchor) for score, weight in scored) / total
-    quality = min(max(anchor + shift, 0.0), 1.0)
-    return Reading(quality=quality, weight=max(weight for _, weight in scored))
+    anchor = scored[0][1]  # taking the mean around it keeps equal scores exactly as they are
+    total = sum(weight for _, _, weight in scored)
+    shift = sum(weight * (score - anchor) for _, score, weight in scored) / total
+    heaviest = max(weight for _, _, weight in scored)
+    share = heaviest / total  # exactly 1 for a single voice
+    return Reading(
+        quality=min(max(anchor + shift, 0.0), 1.0),
+        weight=heaviest,
+        voices=tuple(Voice(source, score, weight * share) for source, score, weight in scored),
+    )
 
 
 def evidence_weight(source: str, mark: Mark) -> float:

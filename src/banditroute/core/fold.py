@@ -7,27 +7,47 @@ order. Numbers are float64; on other builds of BLAS the last bits may differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from banditroute.core.beliefs import Knowledge
+from banditroute.core.guard import Guard
 from banditroute.core.posterior import START_NOISE, FeatureGroups
 from banditroute.core.quality import QualityModel
+from banditroute.core.spending import Spending
 from banditroute.core.usage import UsageModel
-from banditroute.values import Evidence, OutcomeEvidence
+from banditroute.values import (
+    Announcement,
+    ArmChange,
+    Evidence,
+    News,
+    OutcomeEvidence,
+    Prior,
+    QualityEvidence,
+    SourceChange,
+    Tuning,
+)
 
 
 @dataclass(slots=True)
 class RouterState:
-    """What a log taught up to ``position``. Updated in place by :meth:`fold`."""
+    """What a log taught up to ``position``. Updated in place by :meth:`fold`.
+
+    ``arm_changes`` holds the last change of each arm by its id; ``quarantined`` the sources
+    that are refused, each with what refused it. Both are replaced and never changed.
+    """
 
     groups: FeatureGroups
     quality: QualityModel
     usage: UsageModel
+    spending: Spending = field(default_factory=Spending)
+    guard: Guard = field(default_factory=Guard.empty)
     position: int = 0
     rows: dict[str, int] = field(default_factory=dict)
+    arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
+    quarantined: Mapping[str, SourceChange] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, groups: FeatureGroups) -> RouterState:
@@ -48,11 +68,38 @@ class RouterState:
             self.position = entry.position
 
     def _take(self, entry: Evidence) -> None:
+        if isinstance(entry, Announcement):
+            self._hear(entry.news)
+            return
         row = self._row(entry.arm_id)
         if isinstance(entry, OutcomeEvidence):
             self.usage.observe(row, entry)
+            self.spending.observe(entry)
+            if entry.propensity is not None and entry.cost_usd is not None:
+                self.guard.pay(row, entry.cost_usd, entry.propensity)
         else:
-            self.quality.revise(row, entry.x, entry.old, entry.new)
+            self._watch(row, entry)
+            self.quality.revise(row, entry)
+
+    def _watch(self, row: int, entry: QualityEvidence) -> None:
+        """Let the guard hear the first word on a decision, before the model learns of it."""
+        if entry.propensity is not None and entry.old is None and entry.new is not None:
+            expected = self.quality.means @ entry.x
+            self.guard.hear(row, self.quality.read(entry.new), expected, entry.propensity)
+
+    def _hear(self, news: News) -> None:
+        match news:
+            case ArmChange():
+                self.arm_changes = {**self.arm_changes, news.arm_id: news}
+            case SourceChange(quarantined=True):
+                self.quarantined = {**self.quarantined, news.source: news}
+            case SourceChange():
+                others = self.quarantined.items()
+                self.quarantined = {name: one for name, one in others if name != news.source}
+            case Prior():
+                self.quality.set_prior(self._row(news.arm_id), news)
+            case Tuning():
+                self.quality.tune(news)
 
     def _row(self, arm_id: str) -> int:
         row = self.rows.get(arm_id)
@@ -60,6 +107,7 @@ class RouterState:
             row = self.rows[arm_id] = len(self.rows)
             self.quality.grow()
             self.usage.grow()
+            self.guard.grow()
         return row
 
     def knowledge(self) -> Knowledge:
@@ -78,4 +126,11 @@ class RouterState:
             quality_mean_sd=np.append(quality.sums.standard_error(START_NOISE), np.nan),
             taught=np.append(quality.taught, 0).astype(np.float64),
             usage=self.usage.without_covariances(),
+            arm_changes=self.arm_changes,
+            quarantined=self.quarantined,
+            accounts=self.spending.copy().accounts,
+            guard=self.guard.copy(),
+            alarms=tuple(quality.drift.alarms),
+            calibrations=dict(quality.sources.calibrations),
+            tuning=quality.tuning,
         )

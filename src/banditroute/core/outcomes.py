@@ -1,11 +1,18 @@
-"""What the outcome of a call is evidence of."""
+"""What the outcome of a call, and what is said of it, is evidence of."""
 
 from __future__ import annotations
 
 import math
 
 from banditroute.errors import InvalidRequest
-from banditroute.values import Decision, Outcome, OutcomeEvidence
+from banditroute.values import (
+    Candidate,
+    Decision,
+    Outcome,
+    OutcomeEvidence,
+    QualityEvidence,
+    Reading,
+)
 
 _NUMBERS = (
     "input_tokens",
@@ -36,6 +43,37 @@ def outcome_evidence(
         latency_s=outcome.latency_s,
         ttft_s=outcome.ttft_s,
         error=outcome.error,
+        payers=decision.payers,
+        propensity=decision.propensity if decision.explored else None,
+    )
+
+
+def quality_evidence(
+    decision: Decision, old: Reading | None, new: Reading | None, *, position: int
+) -> QualityEvidence:
+    """The log entry for a change of what is known of a decision's quality.
+
+    A reading was expected around the arm's predicted quality, with that prediction's variance
+    and the noise of readings.
+    """
+    chosen = chosen_candidate(decision)
+    predicted = (
+        {}
+        if chosen is None
+        else {
+            "expected": chosen.quality,
+            "spread": math.sqrt(decision.noise + chosen.quality_sd**2),
+        }
+    )
+    return QualityEvidence(
+        position=position,
+        decision_id=decision.id,
+        arm_id=decision.arm_id,
+        x=decision.x,
+        old=old,
+        new=new,
+        propensity=decision.propensity if decision.explored else None,
+        **predicted,
     )
 
 
@@ -48,7 +86,7 @@ def output_tokens(decision: Decision, outcome: Outcome) -> float | None:
     """
     if outcome.output_tokens is not None:
         return outcome.output_tokens
-    chosen = next((c for c in decision.candidates if c.arm_id == decision.arm_id), None)
+    chosen = chosen_candidate(decision)
     if outcome.cost_usd is None or chosen is None or chosen.output_usd_per_mtok <= 0.0:
         return None
     known = outcome.input_tokens
@@ -62,12 +100,17 @@ def cost_usd(decision: Decision, outcome: Outcome) -> float | None:
 
     None where neither is known; cached input tokens are then priced like the others.
     """
-    chosen = next((c for c in decision.candidates if c.arm_id == decision.arm_id), None)
+    chosen = chosen_candidate(decision)
     known = (outcome.input_tokens, outcome.output_tokens)
     if outcome.cost_usd is not None or chosen is None or known[0] is None or known[1] is None:
         return outcome.cost_usd
     spent = known[0] * chosen.input_usd_per_mtok + known[1] * chosen.output_usd_per_mtok
     return spent / 1e6
+
+
+def chosen_candidate(decision: Decision) -> Candidate | None:
+    """What was predicted of the arm that was drawn; None if nothing was."""
+    return next((c for c in decision.candidates if c.arm_id == decision.arm_id), None)
 
 
 def _check(outcome: Outcome) -> None:

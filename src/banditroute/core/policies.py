@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import ndtr
 
 from banditroute.core.beliefs import Beliefs
+from banditroute.core.winning import win_probabilities
 from banditroute.values import Vector
 
 TIE = 1e-12  # indices closer than this are equal, and share the choice
@@ -42,7 +42,7 @@ class Thompson:
     spec: str = "thompson"
 
     def probabilities(self, beliefs: Beliefs) -> Vector:
-        """P(arm k is the largest), to about 1e-3."""
+        """P(arm k is the largest), to about 1e-5."""
         return win_probabilities(beliefs.utility, beliefs.sampling_sd)
 
 
@@ -146,49 +146,3 @@ def _best(index: Vector) -> Vector:
     best = (index >= index.max() - TIE).astype(np.float64)
     shared: Vector = best / best.sum()
     return shared
-
-
-COARSE_CELLS = 32
-FINE_CELLS = 64
-
-
-def win_probabilities(mean: Vector, sd: Vector) -> Vector:
-    """P(argmax of independent N(mean_k, sd_k²) is k), for K ≥ 1 arms with sd > 0.
-
-    P_k = ∫ φ_k ∏_{j≠k} Φ_j dz = ∫ (d log Φ_k/dz) ∏_j Φ_j dz: in each cell of a grid the mass of
-    the maximum, ΔF with F = ∏ Φ_j, is shared out in proportion to Δ log Φ_k, so the shares sum
-    to 1. A coarse even grid finds where the maximum lies; the finer ones share out its mass
-    evenly, so that narrow and wide arms are both resolved. Agrees with sampling to about 1e-3.
-    """
-    if len(mean) == 1:
-        return np.ones(1)
-    grid = np.linspace((mean - 5.0 * sd).max(), (mean + 5.0 * sd).max(), COARSE_CELLS + 1)
-    for cells in (COARSE_CELLS, FINE_CELLS):
-        grid = _even_mass_grid(grid, _log_cdf(grid, mean, sd).sum(axis=0), cells)
-    log_cdf = _log_cdf(grid, mean, sd)
-    mass = np.diff(np.exp(log_cdf.sum(axis=0)))
-    hazard = log_cdf[:, 1:] - log_cdf[:, :-1]
-    share = hazard * (mass / np.maximum(hazard.sum(axis=0), np.finfo(np.float64).tiny))
-    wins: Vector = share.sum(axis=1)
-    probabilities: Vector = wins / wins.sum()
-    return probabilities
-
-
-def _log_cdf(grid: Vector, mean: Vector, sd: Vector) -> np.ndarray:
-    """(K, Z) log Φ((z - mean_k)/sd_k), cut off at 30 standard deviations."""
-    standard = (grid - mean[:, None]) / sd[:, None]
-    values: np.ndarray = np.log(ndtr(np.maximum(standard, -30.0)))
-    return values
-
-
-def _even_mass_grid(grid: Vector, log_max_cdf: Vector, cells: int) -> Vector:
-    """Points that share out the mass of the maximum, given its CDF on a grid.
-
-    The levels are Chebyshev's: cells of nearly equal mass in the middle, ever smaller towards
-    both tails, where a cell is wide and the arms' shares change within it.
-    """
-    cdf = np.exp(log_max_cdf)
-    cdf[0], cdf[-1] = 0.0, 1.0
-    levels = np.sin(np.linspace(0.0, np.pi / 2.0, cells + 1)) ** 2
-    points: Vector = np.interp(levels, cdf, grid)
-    return points

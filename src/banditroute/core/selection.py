@@ -5,6 +5,9 @@ The arm is drawn from exactly the distribution that is logged.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
+
 import numpy as np
 
 from banditroute.core.beliefs import Beliefs
@@ -12,6 +15,7 @@ from banditroute.core.policies import Policy
 from banditroute.values import Vector
 
 FLOOR_SPEND = 0.02  # κ: exploring an arm may cost at most this share of a usual request
+FREE_USD = 1e-200  # what a free call is taken to cost: any share of any request affords it
 
 
 def floors(cost_usd: Vector, floor: float, usual_cost_usd: float | None) -> Vector:
@@ -22,11 +26,10 @@ def floors(cost_usd: Vector, floor: float, usual_cost_usd: float | None) -> Vect
     explored as often as it can be afforded.
     """
     count = len(cost_usd)
-    usual = float(np.median(cost_usd)) if usual_cost_usd is None else usual_cost_usd
-    with np.errstate(divide="ignore", invalid="ignore"):
-        affordable = np.where(cost_usd > 0.0, FLOOR_SPEND * usual / cost_usd, np.inf)
+    usual = _median(cost_usd) if usual_cost_usd is None else usual_cost_usd
     if usual <= 0.0:
-        affordable = np.full(count, np.inf)  # calls are free: so is exploring
+        return np.full(count, floor / count)  # calls are free: so is exploring
+    affordable = FLOOR_SPEND * usual / np.maximum(cost_usd, FREE_USD)
     least: Vector = np.minimum(floor, affordable) / count
     return least
 
@@ -48,6 +51,13 @@ def draw(probabilities: Vector, arm_ids: tuple[str, ...], u: float) -> int:
     The order of the arms in the configuration therefore does not change what is drawn.
     """
     order = sorted(range(len(arm_ids)), key=arm_ids.__getitem__)
-    edges = np.cumsum(probabilities[order])
-    place = int(np.searchsorted(edges, u * edges[-1], side="right"))
-    return order[min(place, len(order) - 1)]
+    shares = probabilities.tolist()
+    edges = list(accumulate(shares[row] for row in order))
+    return order[min(bisect_right(edges, u * edges[-1]), len(order) - 1)]
+
+
+def _median(values: Vector) -> float:
+    """As ``np.median``, which takes longer than the rest of a decision's floors."""
+    ordered = sorted(values.tolist())
+    middle = len(ordered) // 2
+    return float(ordered[middle] + ordered[~middle]) / 2.0

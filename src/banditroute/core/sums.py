@@ -40,12 +40,24 @@ class RegressionSums:
         self.moment = np.concatenate([self.moment, np.zeros((1, d))])
         self.square = np.append(self.square, 0.0)
 
-    def add(self, row: int, x: Vector, value: float, weight: float) -> None:
-        """Add one piece of evidence; a negative ``weight`` takes one back."""
+    def add(
+        self, row: int, x: Vector, weight: float, value: float, square: float | None = None
+    ) -> None:
+        """Add one piece of evidence; a negative ``weight`` takes one back.
+
+        ``square`` is what it adds to Σ w r² where ``value`` is a mean of several scores.
+        """
         self.n[row] += weight
         self.gram[row] += weight * np.multiply.outer(x, x)  # symmetric to the bit
         self.moment[row] += weight * value * x
-        self.square[row] += weight * value * value
+        self.square[row] += weight * value * value if square is None else square
+
+    def scale(self, row: int | slice, kept: float) -> None:
+        """Let the evidence of an arm, or of several, count for ``kept`` of what it did."""
+        self.n[row] *= kept
+        self.gram[row] *= kept
+        self.moment[row] *= kept
+        self.square[row] *= kept
 
     def mean(self) -> Vector:
         """The weighted mean of the values, arm by arm; NaN where there is no evidence."""

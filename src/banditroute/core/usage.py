@@ -14,8 +14,9 @@ from banditroute.values import Matrix, OutcomeEvidence, Vector
 
 TYPICAL_OUTPUT_TOKENS = 300.0
 LENGTH_NOISE = 0.3  # variance of the log of a length around its regression
-LENGTH_PRIOR_BIAS = 0.25  # prior variance of the bias: lengths vary by e^±0.5 between arms
-LENGTH_PRIOR_OTHER = 1.0
+LENGTH_PRIOR_BIAS = 1.0  # prior variance of the bias: lengths vary by a factor e between arms
+LENGTH_PRIOR_OTHER = 0.3  # of the rest: 1.0 predicts worse for the first thousand calls
+LOG_TOKENS_MAX = 14.0  # a million tokens: no answer is longer
 SMEARING_START = 1.2  # E[exp(e)] for the noise above (Duan 1983)
 SMEARING_PRIOR_N = 5.0
 SMEARING_SPAN = 100.0
@@ -131,7 +132,8 @@ class UsageModel:
 
     def output_tokens(self, x: Vector) -> Vector:
         """(K,) expected output tokens of every arm for context x."""
-        expected: Vector = self.smearing * np.exp(np.clip(self.length_means @ x, 0.0, 14.0))
+        log_tokens = np.minimum(np.maximum(self.length_means @ x, 0.0), LOG_TOKENS_MAX)
+        expected: Vector = self.smearing * np.exp(log_tokens)
         return expected
 
     def latency(self) -> tuple[Vector, Vector]:
@@ -145,10 +147,15 @@ class UsageModel:
         )
         return mean, np.maximum(square / n - mean * mean, 1e-4)
 
+    def recent(self, now_s: float) -> tuple[Vector, Vector]:
+        """(K,) :meth:`trusted_latency_n` and (K,) :meth:`error_rate`, both at once."""
+        fade = trust(now_s - self.latest_s)
+        rate: Vector = self.recent_errors * fade / (self.recent_calls * fade + ERROR_PRIOR_N)
+        return self.recent_latency_n * fade, rate
+
     def trusted_latency_n(self, now_s: float) -> Vector:
         """(K,) how many recent calls the latency rests on, fading with time."""
-        trusted: Vector = self.recent_latency_n * trust(now_s - self.latest_s)
-        return trusted
+        return self.recent(now_s)[0]
 
     def ttft_s(self) -> Vector:
         """(K,) typical seconds to the first token; NaN where no stream was seen."""
@@ -158,9 +165,7 @@ class UsageModel:
 
     def error_rate(self, now_s: float) -> Vector:
         """(K,) share of recent calls that failed, fading with the time since the last call."""
-        fade = trust(now_s - self.latest_s)
-        rate: Vector = self.recent_errors * fade / (self.recent_calls * fade + ERROR_PRIOR_N)
-        return rate
+        return self.recent(now_s)[1]
 
     def mean_cost_usd(self) -> Vector:
         """(K,) mean dollars of every arm's calls whose cost is known; NaN where none is."""

@@ -155,7 +155,9 @@ def _words(messages: Sequence[_Message]) -> tuple[str, int]:
     if not spoken:
         return "", 0
     message = (asked or spoken)[-1]
-    return cut("\n".join(message.texts)), message.length
+    whole = "\n".join(message.texts)
+    text = whole.strip()  # what is around it says nothing
+    return cut(text), message.length - (len(whole) - len(text))
 
 
 def _json_tokens(value: Sequence[object]) -> int:

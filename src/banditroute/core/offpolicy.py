@@ -1,0 +1,102 @@
+"""Off-policy estimation: what another policy would have earned, from the log of this one.
+
+T logged rounds: reward r, arm a, its propensity π(a), what a model predicts of every arm, and the
+target policy's probabilities. Predictions must not have been fitted on the reward they stand
+beside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from banditroute.values import Matrix, Vector
+
+LEAST_ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its bounds."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def doubly_robust(
+    rewards: Vector,
+    arms: NDArray[np.int64],
+    propensities: Vector,
+    predictions: Matrix,
+    target: Matrix,
+) -> Vector:
+    """(T,) pseudo-outcomes whose mean estimates the target's value without bias.
+
+    Γ_t = Σ_k p_k q_k + p_a/π (r − q_a) (Dudík, Langford & Li 2011, eq. 2). Shapes: (T,), and
+    (T, K) for ``predictions`` q and ``target`` p. Raises ValueError for a propensity that is
+    not in (0, 1].
+    """
+    if not np.all((propensities > 0.0) & (propensities <= 1.0)):
+        raise ValueError("every propensity lies above 0 and is at most 1")
+    rounds = np.arange(len(rewards))
+    weight = target[rounds, arms] / propensities
+    direct = np.sum(target * predictions, axis=1)
+    outcomes: Vector = direct + weight * (rewards - predictions[rounds, arms])
+    return outcomes
+
+
+def normal_interval(outcomes: Vector, level: float = 0.95) -> Interval:
+    """The mean with its interval by the central limit theorem, for a number of rounds fixed before.
+
+    Raises ValueError for fewer than two outcomes.
+    """
+    if len(outcomes) < LEAST_ROUNDS:
+        raise ValueError("an interval needs at least two rounds")
+    mean = float(outcomes.mean())
+    error = float(outcomes.std(ddof=1)) / len(outcomes) ** 0.5
+    half = float(ndtri(0.5 + level / 2.0)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def confidence_sequence(
+    outcomes: Vector, bounds: tuple[float, float], level: float = 0.95
+) -> tuple[Vector, Vector]:
+    """(T,) lower and upper bounds of the mean that hold at all times at once.
+
+    The predictable plug-in empirical Bernstein sequence (Waudby-Smith & Ramdas 2024, theorem 2)
+    of outcomes within ``bounds``; looking at it after every round, and stopping when it
+    pleases, costs nothing. The running intersection is returned. Raises ValueError for an
+    outcome out of bounds.
+    """
+    low, high = bounds
+    if np.any(outcomes < low) or np.any(outcomes > high):
+        raise ValueError(f"every outcome lies between {low} and {high}")
+    y = (outcomes - low) / (high - low)
+    t = np.arange(1, len(y) + 1)
+    alpha = 1.0 - level
+    mean = (0.5 + np.cumsum(y)) / (t + 1.0)
+    variance = (0.25 + np.cumsum((y - mean) ** 2)) / (t + 1.0)
+    before = np.concatenate([[0.25], variance[:-1]])
+    bet = np.sqrt(2.0 * np.log(2.0 / alpha) / (before * t * np.log(1.0 + t)))
+    bet = np.minimum(bet, 0.5)
+    surprise = 4.0 * (y - np.concatenate([[0.5], mean[:-1]])) ** 2
+    psi = (-np.log1p(-bet) - bet) / 4.0
+    total = np.cumsum(bet)
+    centre = np.cumsum(bet * y) / total
+    half = (np.log(2.0 / alpha) + np.cumsum(surprise * psi)) / total
+    lower = np.maximum.accumulate(np.maximum(centre - half, 0.0))
+    upper = np.minimum.accumulate(np.minimum(centre + half, 1.0))
+    return low + (high - low) * lower, low + (high - low) * upper
+
+
+def promoted(lifts: Vector, bounds: tuple[float, float], level: float = 0.95) -> bool:
+    """Whether a policy is surely better at some time: the gate for letting it take over.
+
+    ``lifts`` (T,) are its pseudo-outcomes less those of the policy in force.
+    """
+    lower, _ = confidence_sequence(lifts, bounds, level)
+    return bool(np.any(lower > 0.0))

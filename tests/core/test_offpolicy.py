@@ -1,0 +1,87 @@
+"""Off-policy estimates of policies whose value is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from banditroute.core.offpolicy import (
+    confidence_sequence,
+    doubly_robust,
+    normal_interval,
+    promoted,
+)
+
+TRUTH = np.array([0.7, 0.5, 0.2])
+
+
+def log(rng, rounds, logging):
+    arms = rng.choice(3, size=rounds, p=logging)
+    rewards = (rng.random(rounds) < TRUTH[arms]).astype(float)
+    return rewards, arms, logging[arms]
+
+
+def test_a_log_of_two_rounds_by_hand():
+    predictions = np.array([[0.5, 0.25], [0.5, 0.25]])
+    target = np.array([[1.0, 0.0], [0.5, 0.5]])
+    outcomes = doubly_robust(
+        np.array([1.0, 0.0]), np.array([0, 1]), np.array([0.5, 0.25]), predictions, target
+    )
+    np.testing.assert_allclose(outcomes, [0.5 + 2.0 * 0.5, 0.375 + 2.0 * -0.25])
+
+
+@pytest.mark.parametrize("model", [[0.7, 0.5, 0.2], [0.1, 0.9, 0.9]], ids=["right", "wrong"])
+def test_the_estimate_is_unbiased_whatever_the_model_predicts(rng, model):
+    rewards, arms, propensities = log(rng, 20_000, np.array([0.2, 0.3, 0.5]))
+    target = np.tile([0.8, 0.1, 0.1], (20_000, 1))
+    predictions = np.tile(model, (20_000, 1))
+    interval = normal_interval(doubly_robust(rewards, arms, propensities, predictions, target))
+    assert interval.low < 0.8 * 0.7 + 0.05 + 0.02 < interval.high
+    assert interval.high - interval.low < 0.08
+
+
+@pytest.mark.parametrize("wrong", [0.0, -0.1, 1.5, np.nan])
+def test_a_propensity_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="propensity"):
+        doubly_robust(
+            np.ones(1), np.zeros(1, int), np.array([wrong]), np.ones((1, 1)), np.ones((1, 1))
+        )
+
+
+def test_one_round_has_no_interval():
+    with pytest.raises(ValueError, match="two rounds"):
+        normal_interval(np.ones(1))
+
+
+def test_the_sequence_holds_at_all_times_in_nearly_all_runs():
+    failed = 0
+    for seed in range(200):
+        y = (np.random.default_rng(seed).random(400) < 0.3).astype(float)
+        low, high = confidence_sequence(y, (0.0, 1.0))
+        assert np.all(np.diff(low) >= 0.0)
+        assert np.all(np.diff(high) <= 0.0)
+        failed += not np.all((low <= 0.3) & (high >= 0.3))
+    assert failed <= 10
+
+
+def test_the_sequence_closes_in_and_scales_with_its_bounds(rng):
+    y = rng.random(5000)
+    low, high = confidence_sequence(y, (0.0, 1.0))
+    assert high[-1] - low[-1] < 0.06
+    wide = confidence_sequence(20.0 * y - 10.0, (-10.0, 10.0))
+    np.testing.assert_allclose(wide[0], 20.0 * low - 10.0, atol=1e-9)
+    np.testing.assert_allclose(wide[1], 20.0 * high - 10.0, atol=1e-9)
+
+
+def test_an_outcome_out_of_bounds_is_refused():
+    with pytest.raises(ValueError, match="between"):
+        confidence_sequence(np.array([0.5, 1.5]), (0.0, 1.0))
+
+
+def test_the_gate_opens_for_what_is_better_and_not_for_what_is_alike(rng):
+    assert promoted(np.clip(rng.normal(0.2, 0.3, 3000), -2.0, 2.0), (-2.0, 2.0))
+    alike = [
+        promoted(np.clip(np.random.default_rng(s).normal(0, 0.3, 500), -2.0, 2.0), (-2.0, 2.0))
+        for s in range(100)
+    ]
+    assert sum(alike) <= 5

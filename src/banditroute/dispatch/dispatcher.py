@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from banditroute.core.eligibility import FAILED, SATURATED
+from banditroute.core.eligibility import FAILED, NO_PROVIDER, SATURATED
 from banditroute.dispatch.rewrite import (
     ChunkRewriter,
     has_content,
@@ -24,6 +24,7 @@ from banditroute.dispatch.rewrite import (
 from banditroute.dispatch.tally import Tally
 from banditroute.engine import Engine, RouterSpec
 from banditroute.errors import NoEligibleArm, UnknownModel, UpstreamError, UpstreamFault
+from banditroute.judging import Hearing, Judge
 from banditroute.providers.base import Completion, Provider, Usage, usage_of
 from banditroute.values import Arm, Decision, Outcome, Request
 
@@ -55,35 +56,46 @@ class StreamedAnswer:
 
 @dataclass(slots=True)
 class _Call:
-    """One request on its way: the decision in force, and what went wrong before it."""
+    """One request on its way: the decision in force, and what went wrong before it.
+
+    ``arm`` is as it was at the decision, whatever becomes of it while the call runs.
+    """
 
     spec: RouterSpec
     request: Request
     decision: Decision
+    arm: Arm
     named: bool
     attempts: int = 1
     upstream_s: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def arm(self) -> Arm:
-        return self.spec.roster.only(self.decision.arm_id).arms[0]
 
 
 class Dispatcher:
     """Answers chat requests through an engine and its providers, keyed by provider name.
 
     ``monotonic`` gives seconds for measuring how long calls take; ``tally`` counts them.
+    ``judge`` is offered every complete answer that it draws.
     """
 
     def __init__(
-        self, engine: Engine, providers: Mapping[str, Provider], monotonic: Callable[[], float]
+        self,
+        engine: Engine,
+        providers: Mapping[str, Provider],
+        monotonic: Callable[[], float],
+        judge: Judge | None = None,
     ) -> None:
         self.engine = engine
+        self.judge = judge
         self.tally = Tally()
         self._providers = providers
         self._monotonic = monotonic
         self._in_flight: Counter[str] = Counter()
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """The names of the providers that arms can be called at."""
+        return frozenset(self._providers)
 
     async def complete(self, model: str, request: Request) -> Answer:
         """Answer a request whole.
@@ -99,6 +111,9 @@ class Dispatcher:
                 self._fall_back(call, error)
             else:
                 await self.engine.settled(answer.decision)
+                if hearing := self._hearing(call):
+                    hearing.add(answer.body)
+                    self._offer(call, hearing)
                 return answer
 
     async def stream(self, model: str, request: Request) -> StreamedAnswer:
@@ -124,7 +139,9 @@ class Dispatcher:
         return decision
 
     async def close(self) -> None:
-        """Close every provider."""
+        """Stop the judge, and close every provider."""
+        if self.judge is not None:
+            await self.judge.stop()
         for provider in self._providers.values():
             await provider.close()
 
@@ -132,12 +149,12 @@ class Dispatcher:
         engine = self.engine
         if model in engine.routers:
             spec, named = engine.routers[model], False
-            decision = engine.decide(model, request, out=self._saturated(spec))
+            decision = engine.decide(model, request, out=self._unusable(spec))
         else:
             spec, named = self._router_of(model), True
-            decision = engine.decide_for_arm(model, request, out=self._saturated(spec))
+            decision = engine.decide_for_arm(model, request, out=self._unusable(spec))
         engine.remember(decision)
-        return _Call(spec, request, decision, named)
+        return _Call(spec, request, decision, self._arm(decision), named)
 
     def _router_of(self, model: str) -> RouterSpec:
         try:
@@ -167,7 +184,7 @@ class Dispatcher:
             usage = Usage() if completion is None else usage_of(completion.body)
             if completion is not None and completion.latency_s is not None:
                 elapsed_s = completion.latency_s
-            cost = _cost_usd(arm, usage)
+            cost = usage.cost_at(arm)
             outcome = _outcome(decision, usage, cost_usd=cost, latency_s=elapsed_s, error=error)
             self._record(decision, outcome)
         body = {**completion.body, **identity(decision), **signature(decision, cost)}
@@ -177,6 +194,7 @@ class Dispatcher:
         """Yields an empty chunk once the upstream has begun, then the rewritten chunks."""
         decision, arm = call.decision, call.arm
         rewriter = ChunkRewriter(decision, wants_usage=wants_usage(call.request.body))
+        hearing = self._hearing(call)
         began = self._monotonic()
         ttft_s: float | None = None
         latency_s: float | None = None
@@ -193,6 +211,8 @@ class Dispatcher:
                             yield {}
                         if ttft_s is None and has_content(chunk):
                             ttft_s = self._monotonic() - began
+                        if hearing:
+                            hearing.add(chunk)
                         for ready in rewriter.feed(chunk):
                             yield ready
             latency_s = self._monotonic() - began  # now: what follows is not the arm's time
@@ -200,7 +220,8 @@ class Dispatcher:
             if not begun:
                 yield {}
             await self.engine.settled(decision)
-            yield rewriter.last(signature(decision, _cost_usd(arm, rewriter.usage)))
+            self._offer(call, hearing)
+            yield rewriter.last(signature(decision, rewriter.usage.cost_at(arm)))
         except UpstreamError as upstream_error:
             error = str(upstream_error.fault)
             if not begun:
@@ -209,7 +230,7 @@ class Dispatcher:
             _log_failure(call, upstream_error)
             yield {"error": upstream_error}
         finally:
-            cost = _cost_usd(arm, rewriter.usage)
+            cost = rewriter.usage.cost_at(arm)
             outcome = _outcome(
                 decision,
                 rewriter.usage,
@@ -219,6 +240,16 @@ class Dispatcher:
                 ttft_s=ttft_s,
             )
             self._record(decision, outcome)
+
+    def _hearing(self, call: _Call) -> Hearing | None:
+        """What listens to an answer that is drawn to be judged."""
+        drawn = self.judge is not None and self.judge.draws(call.decision)
+        return Hearing() if drawn else None
+
+    def _offer(self, call: _Call, hearing: Hearing | None) -> None:
+        """Hand a complete answer to the judge, which nobody waits for."""
+        if self.judge is not None and hearing is not None:
+            self.judge.offer(call.decision, call.request, hearing.text)
 
     def _record(self, decision: Decision, outcome: Outcome) -> None:
         self.tally.add(decision, outcome)
@@ -231,23 +262,31 @@ class Dispatcher:
         if call.named or spent or error.fault is UpstreamFault.BAD_REQUEST:
             raise error
         call.failed[call.decision.arm_id] = FAILED
-        out = self._saturated(call.spec) | call.failed
+        out = self._unusable(call.spec) | call.failed
         try:
             call.decision = self.engine.decide(
                 call.spec.name, call.request, out=out, parent=call.decision
             )
         except NoEligibleArm:
             raise error from None
+        call.arm = self._arm(call.decision)
         call.attempts += 1
         self.engine.remember(call.decision)
 
-    def _saturated(self, spec: RouterSpec) -> dict[str, str]:
-        """The arms that have no free place."""
-        return {
-            arm.id: SATURATED
-            for arm in spec.roster
-            if arm.max_concurrency is not None and self._in_flight[arm.id] >= arm.max_concurrency
-        }
+    def _arm(self, decision: Decision) -> Arm:
+        """The arm of a decision that was made just now."""
+        return self.engine.in_force(decision.router).roster.by_id[decision.arm_id]
+
+    def _unusable(self, spec: RouterSpec) -> dict[str, str]:
+        """The arms that cannot be called now: no free place, or no way there from here."""
+        roster = self.engine.in_force(spec.name).roster
+        return {arm.id: reason for arm in roster if (reason := self._hindrance(arm))}
+
+    def _hindrance(self, arm: Arm) -> str | None:
+        if arm.provider not in self._providers:
+            return NO_PROVIDER
+        most = arm.max_concurrency
+        return SATURATED if most is not None and self._in_flight[arm.id] >= most else None
 
     @contextmanager
     def _place(self, arm: Arm) -> Iterator[None]:
@@ -262,15 +301,6 @@ class Dispatcher:
 def _log_failure(call: _Call, error: UpstreamError) -> None:
     fields = {"arm": error.arm_id, "fault": str(error.fault), "decision": call.decision.id}
     logger.warning("arm failed", extra=fields)
-
-
-def _cost_usd(arm: Arm, usage: Usage) -> float | None:
-    """What a call cost: as billed where the upstream says, else by the price list."""
-    if usage.cost_usd is not None:
-        return usage.cost_usd
-    if usage.input_tokens is None or usage.output_tokens is None:
-        return None
-    return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_input_tokens or 0)
 
 
 def _outcome(

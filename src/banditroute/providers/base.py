@@ -29,6 +29,15 @@ class Usage:
     cached_input_tokens: int | None = None
     cost_usd: float | None = None
 
+    def cost_at(self, arm: Arm) -> float | None:
+        """What the call cost: as billed where the upstream says, else by the price list."""
+        if self.cost_usd is not None:
+            return self.cost_usd
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        cached = self.cached_input_tokens or 0
+        return arm.cost_usd(self.input_tokens, self.output_tokens, cached)
+
 
 class Provider(Protocol):
     """One upstream. Every failure leaves it as an UpstreamError that names the arm."""

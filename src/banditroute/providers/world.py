@@ -16,6 +16,7 @@ fail at the same prompts, as real ones do.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,9 +47,10 @@ _NUMBERS = {
 
 _NORMAL = NormalDist()
 _ANSWER = (
-    "a simulated answer says nothing in particular but it takes its time and costs its price "
-    "so that a router can learn which arm is worth asking"
+    "a simulated answer worth {quality:.2f} says nothing in particular but it takes its time "
+    "and costs its price so that a router can learn which arm is worth asking"
 )
+_WORTH = re.compile(r"a simulated answer worth (\d\.\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,16 @@ class World:
         task = task_of(prompt)
         length = self._length(persona, arm, prompt)
         kept = min(length, _max_tokens(body) or length)
+        quality = self._quality(persona.skill_at(task), arm, prompt) * kept / length
         return Cell(
-            quality=self._quality(persona.skill_at(task), arm, prompt) * kept / length,
+            quality=quality,
             input_tokens=estimated_tokens(body),
             output_tokens=kept,
             latency_s=persona.latency_s
             * math.exp(LATENCY_SPREAD * self._normal("latency", arm.id, prompt)),
             cost_usd=None,
             fails=self._fails(persona, arm, prompt),
-            text=_text(body, arm, task, kept),
+            text=_text(body, {"arm": arm.id, "task": task}, kept, quality),
             task=task,
             tool=_tool(body),
             truncated=kept < length,
@@ -160,12 +163,18 @@ def _max_tokens(body: Mapping[str, Any]) -> int | None:
     return min(known, default=None)
 
 
-def _text(body: Mapping[str, Any], arm: Arm, task: str, words: int) -> str:
-    """An answer of so many words, one a token; a JSON object where JSON is asked for."""
-    answer = " ".join(islice(cycle(_ANSWER.split()), words))
+def _text(body: Mapping[str, Any], facts: Mapping[str, Any], words: int, quality: float) -> str:
+    """An answer of so many words, one a token; a JSON object where JSON is asked for.
+
+    Its worth can be read off its words, as that of a real one can: by who has feedback to
+    give, and by a judge, for a JSON object scores the last simulated answer that it is shown.
+    """
+    answer = " ".join(islice(cycle(_ANSWER.format(quality=quality).split()), words))
     wanted = body.get("response_format")
     if isinstance(wanted, Mapping) and wanted.get("type") in {"json_object", "json_schema"}:
-        return orjson.dumps({"arm": arm.id, "task": task, "answer": answer}).decode()
+        shown = _WORTH.findall(last_user_text(body))[-1:]
+        score = {"score": 10.0 * float(shown[0])} if shown else {}
+        return orjson.dumps({**facts, "answer": answer, **score}).decode()
     return answer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 from fastapi import FastAPI
@@ -25,8 +25,10 @@ from banditroute.core.policies import EpsilonGreedy, Fixed, LinUCB, Policy, poli
 from banditroute.core.roster import Roster
 from banditroute.datasets import load_dataset
 from banditroute.dispatch import Dispatcher
-from banditroute.engine import Engine, RouterSpec
+from banditroute.engine import Baseline, Engine, Forgetting, RouterSpec
+from banditroute.errors import ConfigError
 from banditroute.http import create_app
+from banditroute.judging import Budget, Judge, JudgeSpec
 from banditroute.providers.base import Provider
 from banditroute.providers.openai import OpenAIProvider
 from banditroute.providers.replay import Replay
@@ -53,26 +55,29 @@ def build(
     scenes: Mapping[str, Scene] | None = None,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = os.urandom,
+    reread: Callable[[], Settings] | None = None,
 ) -> Application:
     """The whole application. Nothing is opened or started yet.
 
     ``transport`` stands in for the network of every ``openai`` provider; ``scenes`` for what
-    simulated providers play, by provider name. ``clock`` gives seconds since the epoch.
-    Raises StoreUnusable for a store that this version does not have, and DataError for a data
-    folder that cannot be replayed.
+    simulated providers play, by provider name. ``clock`` gives seconds since the epoch,
+    ``reread`` the settings as they are now where these came from.
+    Raises StoreUnusable for a store that this version does not have, DataError for a data
+    folder that cannot be replayed, and ConfigError for a judge that could never afford to judge.
     """
     engine = build_engine(settings, clock=clock, entropy=entropy, outbox=True)
     providers = {
         provider.name: _provider(provider, transport, (scenes or {}).get(provider.name))
         for provider in settings.providers
     }
-    dispatcher = Dispatcher(engine, providers, time.monotonic)
+    judge = _judge(settings, engine, providers, entropy)
+    dispatcher = Dispatcher(engine, providers, time.monotonic, judge)
     http = create_app(
         dispatcher,
         monotonic=time.monotonic,
         started_s=int(clock()),
-        max_body_bytes=settings.server.max_body_bytes,
-        max_concurrency=settings.server.max_concurrency,
+        settings=settings,
+        reread=reread,
     )
     return Application(settings, engine, dispatcher, http)
 
@@ -111,6 +116,11 @@ def _router(settings: Settings, router: RouterSettings) -> RouterSpec:
         roster=Roster(tuple(arm.to_arm() for arm in settings.arms_of(router))),
         rules=Rules(_policy(router), router.floor, router.seed),
         objective=Objective(router.answer_value_usd, router.patience_s),
+        budgets=settings.budgets_of(router),
+        forgetting=Forgetting(router.half_life.s, router.half_life.n, router.drift_detection),
+        baseline=None
+        if router.baseline_arm is None
+        else Baseline(router.baseline_arm, router.max_quality_loss),
         default_arm=router.default_arm,
         max_attempts=router.max_attempts,
     )
@@ -145,6 +155,39 @@ def _provider(
             )
         case SimulatedProviderSettings():
             return SimulatedProvider(scene or _scene(settings), time_scale=settings.time_scale)
+
+
+def _judge(
+    settings: Settings,
+    engine: Engine,
+    providers: Mapping[str, Provider],
+    entropy: Callable[[int], bytes],
+) -> Judge | None:
+    told = settings.judge
+    if told is None:
+        return None
+    arm = next(arm for arm in settings.arms if arm.id == told.arm).to_arm()
+    spec = JudgeSpec(
+        arm=replace(arm, timeout_s=told.timeout_s),
+        rubric=told.rubric,
+        share=told.share,
+        routers=settings.judged_by(told),
+        skip_own=told.skip_own,
+        max_concurrency=told.max_concurrency,
+        queue=told.queue,
+    )
+    budget = Budget(told.usd_per_day / settings.server.workers, time.monotonic)
+    if spec.least_usd > budget.most_usd:
+        raise ConfigError([_unaffordable(spec, budget)], "[judge]")
+    return Judge(spec, providers[arm.provider], engine, budget, entropy)
+
+
+def _unaffordable(spec: JudgeSpec, budget: Budget) -> str:
+    return (
+        f"usd_per_day: one call of {spec.arm.id} may cost ${spec.least_usd:.3g}, and at most "
+        f"${budget.most_usd:.3g} can be saved up for it (an eighth of a day's dollars, divided by "
+        "[server] workers); raise it, or take a cheaper arm"
+    )
 
 
 def _scene(settings: SimulatedProviderSettings) -> Scene:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import pickle
 import socket
+from functools import partial
 from pathlib import Path
 
 import arro3.io
@@ -51,7 +52,7 @@ def test_the_version_is_printed(capsys):
 def test_without_a_command_the_help_names_them_all(capsys):
     run([])
     printed = capsys.readouterr().out
-    commands = ("serve", "demo", "inspect", "check", "export", "import")
+    commands = ("serve", "demo", "inspect", "check", "export", "import", "keys")
     assert all(command in printed for command in commands)
 
 
@@ -152,7 +153,9 @@ def test_a_worker_is_made_of_settings_that_came_through_a_pipe():
     assert sent == settings
     (provider,) = [one for one in sent.providers if one.name == "real"]
     assert provider.api_key.get_secret_value() == "sk-secret"
-    app = worker(sent)
+    reread = pickle.loads(pickle.dumps(partial(settings_from, Path("config.toml"), workers=2)))
+    app = worker(sent, reread)
+    assert app.state.parts.desk.reread is reread
     assert set(app.state.parts.engine.routers) == {"auto"}
 
 

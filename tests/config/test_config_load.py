@@ -115,6 +115,26 @@ def test_durations_and_whole_numbers_serve_as_seconds():
     assert parse("[store]\ndecision_ttl = 45\n" + SMALL, {}).store.decision_ttl_s == 45.0
 
 
+def test_without_its_table_there_is_no_judge():
+    assert parse(SMALL, {}).judge is None
+
+
+def test_a_judge_needs_only_its_arm():
+    settings = parse(SECOND + '[judge]\narm = "two"\n', {})
+    judge = settings.judge
+    assert (judge.arm, judge.share, judge.skip_own) == ("two", 0.05, True)
+    assert (judge.usd_per_day, judge.max_concurrency, judge.queue) == (1.0, 2, 100)
+    assert judge.timeout_s == 30.0
+    assert len(judge.rubric) > 100
+    assert settings.judged_by(judge) == {"auto"}
+
+
+def test_a_judge_grades_the_routers_that_it_names_by_name_or_by_pattern():
+    routers = "".join(f'[[routers]]\nname = "{name}"\n' for name in ("a-1", "a-2", "b", "c"))
+    settings = parse(SECOND + routers + '[judge]\narm = "two"\nrouters = ["a-*", "c"]\n', {})
+    assert settings.judged_by(settings.judge) == {"a-1", "a-2", "c"}
+
+
 def test_settings_cannot_be_changed():
     settings = parse(SMALL, {})
     with pytest.raises(ValidationError):

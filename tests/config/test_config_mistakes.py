@@ -11,6 +11,7 @@ REAL = '[[providers]]\nname = "real"\nkind = "openai"\nbase_url = "http://h/v1"\
 PRICES = "input_usd_per_mtok = 1\noutput_usd_per_mtok = 1\n"
 ARM = f'[[arms]]\nid = "one"\nprovider = "sim"\n{PRICES}'
 BASE = PROVIDER + ARM
+KEY = f"[[keys]]\nname = 'a'\nhash = '{'0' * 64}'\n"
 BELOW = BASE.count("\n")  # a snippet added after the base begins on the next line
 
 
@@ -23,9 +24,16 @@ def problems_of(text, env=None):
 # Each: what is added to a sound file, on which of its lines the mistake is, the key, the words.
 ADDED = [
     ("[sever]\n", 1, "sever", 'unknown key; did you mean "server"?'),
-    ("[zzz]\n", 1, "zzz", "known here: arms, features, logging"),
+    ("[zzz]\n", 1, "zzz", "known here: arms, budgets, features, judge"),
     ("[[rules]]\n", 1, "rules", "not supported by this version"),
-    ("[[keys]]\n", 1, "keys", "not supported by this version"),
+    (KEY.replace("name = 'a'\n", ""), 1, "keys[0].name", "missing"),
+    ("[[keys]]\nname = 'a'\n", 1, "keys[0].hash", "banditroute keys new"),
+    (KEY + "role = 'admin'\n", 4, "keys[0].role", 'did you mean "roles"?'),
+    ("[[keys]]\nname = 'a'\nhash = 'br-secret'\n", 3, "keys[0].hash", "the 64 hex digits"),
+    (KEY + "roles = ['root']\n", 4, "keys[0].roles[0]", '"client", "feedback", "admin"'),
+    (KEY + "roles = []\n", 4, "keys[0].roles", "must not be empty"),
+    (KEY + KEY.replace("'a'", "'b'"), 6, "keys[1].hash", "the same key as on line"),
+    (KEY + KEY.replace("0", "1"), 5, "keys[1].name", "is already keys[0].name"),
     ("[server]\n\nprot = 1\n", 3, "server.prot", 'did you mean "port"?'),
     ("[server]\nworkers = 0\n", 2, "server.workers", "must be ≥ 1, is 0"),
     ("[server]\nworkers = 65\n", 2, "server.workers", "must be ≤ 64, is 65"),
@@ -76,9 +84,13 @@ ADDED += [
     (router("floor = 0.6"), 3, "routers[0].floor", "must be ≤ 0.5, is 0.6"),
     (router("floor = nan"), 3, "routers[0].floor", "must be a finite number"),
     (router("floor = '1'"), 3, "routers[0].floor", "must be a number, without quotes"),
-    (router("half_life = '14d'"), 3, "routers[0].half_life", "not supported by this version"),
-    (router("baseline_arm = 'one'"), 3, "routers[0].baseline_arm", "not supported"),
-    (router("[routers.budget]\nusd_per_day = 1"), 3, "routers[0].budget", "not supported"),
+    (router("half_life = 'soon'"), 3, "routers[0].half_life", 'a duration above 0 such as "14d"'),
+    (router("half_life = '0s'"), 3, "routers[0].half_life", "a duration above 0"),
+    (router("half_life = 10"), 3, "routers[0].half_life", "a number of readings, at least 50"),
+    (router("half_life = true"), 3, "routers[0].half_life", 'must be "off"'),
+    (router("baseline_arm = 'on'"), 3, "routers[0].baseline_arm", 'did you mean "one"?'),
+    (router("max_quality_loss = 2"), 3, "routers[0].max_quality_loss", "must be ≤ 1"),
+    (router("rules = 1"), 3, "routers[0].rules", "not supported by this version"),
     (router("policy = 'thomson'"), 3, "routers[0].policy", 'did you mean "thompson"?'),
     (router("policy = 1"), 3, "routers[0].policy", "must be one of"),
     (router("policy = 'fixed'"), 1, "routers[0].default_arm", 'missing; policy = "fixed" needs'),
@@ -184,6 +196,42 @@ ADDED += [
         "must be ≥ 0",
     ),
     (provider("data = 3", kind="kind = 'simulated'", url=""), 5, "providers[1].data", "a string"),
+]
+
+
+def judge(line="", arm_name="arm = 'one'"):
+    return f"[judge]\n{arm_name}\n{line}\n"
+
+
+ADDED += [
+    (judge(arm_name=""), 1, "judge.arm", "missing; name the arm that judges"),
+    (
+        judge(arm_name="arm = 'on'"),
+        2,
+        "judge.arm",
+        'no [[arms]] has the id "on"; did you mean "one"?',
+    ),
+    (judge(arm_name="arm = 1"), 2, "judge.arm", "must be a string in quotes"),
+    (judge(arm_name="arm = 'two'") + arm("capabilities = []"), 2, "judge.arm", 'capability "json"'),
+    (judge("model = 'x'"), 3, "judge.model", "it belongs into [[arms]]"),
+    (judge("shares = 0.5"), 3, "judge.shares", 'did you mean "share"?'),
+    (judge("share = 1.5"), 3, "judge.share", "must be ≤ 1, is 1.5"),
+    (judge("rubric = ''"), 3, "judge.rubric", "must not be empty"),
+    (judge("rubric = '${RUBRIC}'"), 3, "judge.rubric", "write it out"),
+    (judge("routers = []"), 3, "judge.routers", "must not be empty"),
+    (judge("routers = 'auto'"), 3, "judge.routers", "must be an array"),
+    (judge("routers = ['*', 'atuo']"), 3, "judge.routers[1]", 'no router; did you mean "auto"?'),
+    (judge("routers = ['auto']") + router(""), 3, "judge.routers[0]", '"auto" matches no router'),
+    (judge("skip_own = 1"), 3, "judge.skip_own", "must be true or false"),
+    (judge("usd_per_day = 0"), 3, "judge.usd_per_day", "must be > 0, is 0"),
+    (judge("usd_per_day = inf"), 3, "judge.usd_per_day", "finite"),
+    (judge("max_concurrency = 0"), 3, "judge.max_concurrency", "must be ≥ 1"),
+    (judge("max_concurrency = 65"), 3, "judge.max_concurrency", "must be ≤ 64"),
+    (judge("queue = 0"), 3, "judge.queue", "must be ≥ 1, is 0"),
+    (judge("queue = 10001"), 3, "judge.queue", "must be ≤ 10000"),
+    (judge("timeout_s = 0"), 3, "judge.timeout_s", "must be > 0"),
+    ("[[judge]]\narm = 'one'\n", 1, "judge", "must be one table; begin it with [judge]"),
+    ("[server]\nskip_own = true\n", 2, "server.skip_own", "it belongs into [judge]"),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from banditroute.config import Settings, SimulatedProviderSettings, default_text, load, parse
-from banditroute.config.schema import Table
+from banditroute.config.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "config.toml").read_text(encoding="utf-8")

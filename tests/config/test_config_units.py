@@ -2,7 +2,7 @@
 
 import pytest
 
-from banditroute.config.units import duration_s
+from banditroute.config.units import HalfLife, duration_s, half_life, written
 from banditroute.config.urls import store_url, upstream_url, without_password
 
 
@@ -21,6 +21,26 @@ def test_a_duration_is_read_in_seconds(written, seconds):
 def test_what_is_no_duration_is_refused_with_examples(written):
     with pytest.raises(ValueError, match='"30d"'):
         duration_s(written)
+
+
+@pytest.mark.parametrize(
+    ("told", "life"),
+    [
+        ("off", HalfLife()),
+        ("14d", HalfLife(s=1_209_600.0)),
+        (2000, HalfLife(n=2000.0)),
+        (50, HalfLife(n=50.0)),
+    ],
+)
+def test_a_half_life_is_time_or_readings_or_off_and_is_written_so_that_it_reads_back(told, life):
+    assert half_life(told) == life
+    assert half_life(written(life)) == life
+
+
+@pytest.mark.parametrize("told", ["on", "", "-1d", "0s", 49, 0, -5, float("inf"), True, None])
+def test_what_is_no_half_life_is_refused_with_examples(told):
+    with pytest.raises(ValueError, match='"14d"'):
+        half_life(told)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,13 @@ TYPES = {
     "banditroute_requests": "counter",
     "banditroute_feedback": "counter",
     "banditroute_cost_usd": "counter",
+    "banditroute_spend_usd": "gauge",
+    "banditroute_budget_price": "gauge",
+    "banditroute_budget_left_usd": "gauge",
+    "banditroute_guard_lead": "gauge",
+    "banditroute_losing": "gauge",
+    "banditroute_restrained": "gauge",
+    "banditroute_drift_alarms": "counter",
 }
 
 
@@ -81,6 +88,9 @@ async def test_the_labels_are_few_and_none_of_them_is_a_clients_word(served):
         "requests": ["arm", "outcome", "router"],
         "feedback": ["status"],
         "cost_usd": ["arm"],
+        "spend_usd": ["payer", "router"],
+        "losing": ["router"],
+        "restrained": ["router"],
     }
 
 

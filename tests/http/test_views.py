@@ -11,6 +11,7 @@ from wire import served as serve
 
 from banditroute.errors import BanditrouteError, CheckpointInvalid
 from banditroute.http.errors import error_body, status_of
+from banditroute.http.keyring import Keyring
 from banditroute.http.parts import Parts, Place
 from banditroute.http.views import receipt as receipt_of
 
@@ -171,7 +172,7 @@ async def test_the_description_is_complete(served):
             assert operation.get("summary"), (path, method)
             assert operation.get("description"), (path, method)
             assert operation["responses"], (path, method)
-            if method == "post":
+            if method == "post" and path != "/admin/reload":  # which is sent nothing
                 schema = operation["requestBody"]["content"]["application/json"]["schema"]
                 assert schema, path
                 assert "$ref" not in repr(schema), path
@@ -249,4 +250,4 @@ def test_a_place_is_given_back_once(served_parts):
 
 @pytest.fixture
 def served_parts():
-    return Parts(None, lambda: 0.0, 0, 1000, 5)
+    return Parts(None, lambda: 0.0, 0, 1000, 5, Keyring(), None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from banditroute import __version__
-from banditroute.cli import check, demo, inspect, serve, transfer
+from banditroute.cli import check, demo, inspect, keys, serve, transfer
 from banditroute.cli.console import complain
 from banditroute.errors import (
     BanditrouteError,
@@ -37,6 +37,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("check")(check.check)
 cli.command("export")(transfer.export)
 cli.command("import")(transfer.import_)
+cli.add_typer(keys.keys, name="keys")
 
 
 @cli.callback(invoke_without_command=True)

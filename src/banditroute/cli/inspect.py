@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -68,13 +69,26 @@ async def _look(engine: Engine, decision: str | None, router: str | None) -> dic
 
 async def _arms(engine: Engine, name: str) -> dict[str, Any]:
     position, reports = await engine.arms(name)
-    return {"position": position, "arms": [asdict(report) for report in reports]}
+    guard = engine.guard_now(name)
+    arms = [asdict(report) for report in reports]
+    return {"position": position, "arms": arms, "guard": asdict(guard), "verdict": guard.summary}
 
 
 def _print_arms(seen: dict[str, Any]) -> None:
     for name, learned in seen.items():
         reports = [ArmReport(**arm) for arm in learned["arms"]]
         out().print(arm_table(f"router {name}, log position {learned['position']}", reports))
+        out().print(learned["verdict"], markup=False)
+        for alarm in learned["guard"]["drift"]:
+            out().print(_drifted(alarm), markup=False)
+
+
+def _drifted(alarm: dict[str, Any]) -> str:
+    since = datetime.fromtimestamp(alarm["since_s"], UTC).isoformat(timespec="seconds")
+    return (
+        f"{alarm['arm']} changed by {alarm['change']:+.3f} in quality since {since}"
+        f" ({alarm['readings']} readings, p ≤ {alarm['p_value']:.1g})"
+    )
 
 
 def arm_table(title: str, reports: list[ArmReport]) -> Table:

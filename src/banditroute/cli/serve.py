@@ -50,15 +50,16 @@ def serve(
     then get [server] shutdown_grace_s to finish. Several workers share the port and the store,
     and one that dies is replaced.
     """
-    settings = settings_from(config, store=store, workers=workers)
+    reread = partial(settings_from, config, store=store, workers=workers)
+    settings = reread()
     logs.configure(settings.logging.level, settings.logging.format)
     server = settings.server
     listener = listen(host or server.host, server.port if port is None else port)
     with listener:
         if server.workers == 1:
-            asyncio.run(run(build(settings), listener, out()))
+            asyncio.run(run(build(settings, reread=reread), listener, out()))
         else:
-            run_workers(settings, listener, out())
+            run_workers(settings, reread, listener, out())
 
 
 async def run(application: Application, listener: socket.socket, console: Console) -> None:
@@ -71,7 +72,12 @@ async def run(application: Application, listener: socket.socket, console: Consol
     await web_server(application).serve(sockets=[listener])
 
 
-def run_workers(settings: Settings, listener: socket.socket, console: Console) -> None:
+def run_workers(
+    settings: Settings,
+    reread: Callable[[], Settings],
+    listener: socket.socket,
+    console: Console,
+) -> None:
     """Serve on a bound socket with several processes until told to stop.
 
     Raises StoreError if the store can never be used: that is found out here, once, before the
@@ -80,7 +86,7 @@ def run_workers(settings: Settings, listener: socket.socket, console: Console) -
     application = build(settings)
     asyncio.run(try_out(application.engine))
     config = web_config(
-        partial(worker, settings),
+        partial(worker, settings, reread),
         settings.server,
         factory=True,
         workers=settings.server.workers,
@@ -152,15 +158,16 @@ def greet(application: Application, url: str, console: Console) -> None:
         f"[bold]banditroute[/] listens on [bold]{url}[/]  (API docs: {url}/docs)", soft_wrap=True
     )
     for name, spec in engine.routers.items():
-        arms = ", ".join(spec.roster.ids)
+        arms = ", ".join(engine.in_force(name).roster.ids)
         console.print(
             f"  router [bold]{name}[/] ({spec.rules.policy.spec}) chooses among {arms}",
             soft_wrap=True,
         )
     console.print(f"  learns in {settings.store.shown_url}\n")
     first = next(iter(engine.routers))
+    key = " -H 'authorization: Bearer KEY'" if settings.keys else ""
     console.print(
-        f"  curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n"
+        f"  curl {url}/v1/chat/completions{key} -H 'content-type: application/json' \\\n"
         f'    -d \'{{"model": "{first}", "messages": [{{"role": "user", "content": "Hi!"}}]}}\'\n',
         markup=False,
         soft_wrap=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
@@ -22,8 +22,9 @@ from banditroute.cli import logs
 from banditroute.config import Settings
 
 
-def worker(settings: Settings) -> FastAPI:
-    """The application of one worker, in a process that was handed nothing but the settings.
+def worker(settings: Settings, reread: Callable[[], Settings] | None = None) -> FastAPI:
+    """The application of one worker, in a process that was handed nothing but the settings, and
+    how to read them again.
 
     The process stops in good order when its parent is gone, however that ended: without it
     nobody could, and the port would stay taken.
@@ -32,7 +33,7 @@ def worker(settings: Settings) -> FastAPI:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the web server listens for it now
     if (parent := parent_process()) is not None:
         Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return build(settings).http
+    return build(settings, reread=reread).http
 
 
 def _end_with(parent: BaseProcess) -> None:

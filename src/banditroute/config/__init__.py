@@ -1,9 +1,12 @@
 """The configuration file: read whole, checked whole, and refused with every mistake at once."""
 
+from banditroute.config.limits import BudgetSettings, RouterBudget
 from banditroute.config.loading import default_text, load, parse
 from banditroute.config.schema import (
     ArmSettings,
     FeatureSettings,
+    JudgeSettings,
+    KeySettings,
     LoggingSettings,
     OpenAIProviderSettings,
     ProviderSettings,
@@ -18,10 +21,14 @@ from banditroute.config.schema import (
 
 __all__ = [
     "ArmSettings",
+    "BudgetSettings",
     "FeatureSettings",
+    "JudgeSettings",
+    "KeySettings",
     "LoggingSettings",
     "OpenAIProviderSettings",
     "ProviderSettings",
+    "RouterBudget",
     "RouterSettings",
     "ServerSettings",
     "Settings",

@@ -8,11 +8,14 @@ from typing import Any, TypeGuard
 from pydantic import ValidationError
 
 from banditroute.config.environment import filled, filled_store, misplaced
+from banditroute.config.limits import BudgetSettings
 from banditroute.config.lines import KeyPath
 from banditroute.config.problems import Problem, translate, unknown_key
 from banditroute.config.schema import (
     ArmSettings,
     FeatureSettings,
+    JudgeSettings,
+    KeySettings,
     LoggingSettings,
     OpenAIProviderSettings,
     RouterSettings,
@@ -20,20 +23,24 @@ from banditroute.config.schema import (
     Settings,
     SimulatedProviderSettings,
     StoreSettings,
-    Table,
     TaskSettings,
 )
+from banditroute.config.table import Table
 
 _SINGLE: dict[str, type[Table]] = {
     "server": ServerSettings,
     "store": StoreSettings,
     "features": FeatureSettings,
     "logging": LoggingSettings,
+    "judge": JudgeSettings,
 }
+_OPTIONAL = frozenset({"judge"})  # tables that are not even there unless the file has them
 _ARRAYS: dict[str, type[Table]] = {
     "routers": RouterSettings,
     "arms": ArmSettings,
     "tasks": TaskSettings,
+    "keys": KeySettings,
+    "budgets": BudgetSettings,
 }
 
 
@@ -46,7 +53,7 @@ def read(raw: Mapping[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any]
     problems = [*_shape(raw), *misplaced(raw)]
     tables: dict[str, Any] = {}
     for key, model in _SINGLE.items():
-        value = raw.get(key, {})
+        value = raw.get(key, None if key in _OPTIONAL else {})
         if isinstance(value, dict):
             if key == "store":
                 value, found = filled_store(value, env)

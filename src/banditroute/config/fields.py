@@ -50,10 +50,14 @@ TaskName = Annotated[
 HeaderName = Annotated[
     str, _spelled(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "named as HTTP headers are: letters, digits, -")
 ]
+KeyHash = Annotated[
+    str, _spelled(r"[0-9a-f]{64}", "the 64 hex digits that `banditroute keys new` prints")
+]
 Text = Annotated[str, StringConstraints(min_length=1)]
 # Strict(False) lets a TOML array become a tuple; its items stay strict.
 Words: TypeAlias = Annotated[tuple[Word, ...], Strict(False)]
 Price = Annotated[float, Field(ge=0)]
+Dollars = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # TOML integers are signed and 64 bits wide
 

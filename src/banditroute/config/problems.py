@@ -11,20 +11,24 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
+from banditroute.config.limits import RouterBudget
 from banditroute.config.lines import KeyPath, Lines, spell
-from banditroute.config.schema import Settings, Simulation, Table
+from banditroute.config.schema import Settings, Simulation
+from banditroute.config.table import Table
 
 _MISSING = {
+    "arm": "name the arm that judges",
     "id": "every arm needs an id of its own",
     "provider": "every arm needs the name of one of the [[providers]]",
     "input_usd_per_mtok": "every arm needs a price, 0.0 for a free one",
     "output_usd_per_mtok": "every arm needs a price, 0.0 for a free one",
     "name": "every table of this kind needs a name of its own",
     "kind": 'say kind = "openai" or kind = "simulated"',
+    "hash": "run `banditroute keys new NAME`: it prints the whole table",
     "base_url": 'say where its API is, such as "https://api.openai.com/v1"',
 }
 _TYPES = {
@@ -32,6 +36,7 @@ _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
     "tuple_type": 'an array, such as ["..."]',
     "mapping_type": "a table, such as {key = value}",
     "dict_type": "a table, such as {key = value}",
@@ -47,7 +52,7 @@ _BOUNDS = {
 }
 _KINDS = ("openai", "simulated")
 # Keys that other versions of the format have: refused in words that do not suggest a typo.
-_UNSUPPORTED = frozenset({"rules", "keys", "half_life", "baseline_arm", "budget", "prompts"})
+_UNSUPPORTED = frozenset({"rules", "prompts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +158,19 @@ def _tables_in(annotation: Any) -> list[type[Table]]:
     return [table for inner in get_args(annotation) for table in _tables_in(inner)]
 
 
+def _is_array(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple
+
+
 def _homes() -> dict[str, tuple[str, ...]]:
     """The keys of each kind of table, by the words for that kind."""
-    homes = {"simulated = {...} of [[arms]]": keys_of(Simulation)}
+    homes = {
+        "simulated = {...} of [[arms]]": keys_of(Simulation),
+        "[routers.budget]": keys_of(RouterBudget),
+    }
     for name, field in Settings.model_fields.items():
         for model in _tables_in(field.annotation):
-            title = f"[{name}]" if model is field.annotation else f"[[{name}]]"
+            title = f"[[{name}]]" if _is_array(field.annotation) else f"[{name}]"
             if "kind" in model.model_fields:
                 (kind,) = get_args(model.model_fields["kind"].annotation)
                 title += f' of kind "{kind}"'

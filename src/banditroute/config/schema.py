@@ -15,17 +15,20 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     Strict,
     field_serializer,
 )
 
+from banditroute.config import units
 from banditroute.config.fields import (
     ArmId,
+    Dollars,
     HeaderName,
+    KeyHash,
     Price,
     RouterName,
     Secret,
@@ -36,27 +39,30 @@ from banditroute.config.fields import (
     Word,
     Words,
 )
-from banditroute.config.units import SECONDS, duration_s
+from banditroute.config.limits import BudgetSettings, RouterBudget
+from banditroute.config.table import Table
+from banditroute.config.units import SECONDS, HalfLife, duration_s
 from banditroute.config.urls import store_url, upstream_url, without_password
+from banditroute.core.pacing import Budget
+from banditroute.core.spending import ROUTER
 from banditroute.values import Arm
 
 Capability = Literal["tools", "vision", "audio", "json"]
+Role = Literal["client", "feedback", "admin"]
 Policy = Literal["thompson", "linucb", "epsilon-greedy", "greedy", "uniform", "fixed"]
+
+RUBRIC = (
+    "Grade how well the answer serves the person who asked. It is correct, complete, in the form "
+    "that was asked for, clear, and no longer than it needs to be. A confident falsehood is worse "
+    "than an honest doubt; length and polish alone earn nothing."
+)
 
 _LONGEST_TTL_S = 3650 * SECONDS["d"]  # a bound keeps timestamps within every store's range
 
 
-def matches(arm_id: str, patterns: Sequence[str]) -> bool:
-    """Whether a router's ``arms`` name this arm, by its id or by a pattern such as ``gpt-*``."""
-    return any(fnmatchcase(arm_id, pattern) for pattern in patterns)
-
-
-class Table(BaseModel):
-    """A table of the file. Frozen, strict, and without unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether one of ``patterns`` is an arm's or a router's name, or fits it as ``gpt-*`` may."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class ServerSettings(Table):
@@ -102,13 +108,20 @@ class RouterSettings(Table):
     arms: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = ("*",)
     policy: Policy = "thompson"
     floor: Annotated[float, Field(ge=0, le=0.5)] = 0.005
-    answer_value_usd: Annotated[float, Field(gt=0)] = 0.05
+    answer_value_usd: Dollars = 0.05
     patience_s: Annotated[float, Field(gt=0)] = 120.0
     default_arm: str | None = None
     seed: Seed = 0
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    half_life: Annotated[
+        HalfLife, PlainValidator(units.half_life), PlainSerializer(units.written)
+    ] = HalfLife()
+    drift_detection: bool = True
+    baseline_arm: str | None = None
+    max_quality_loss: Share = 0.02
     linucb_alpha: Annotated[float, Field(ge=0, le=100)] = 2.0
     epsilon: Share = 0.05
+    budget: RouterBudget | None = None
 
 
 class Simulation(Table):
@@ -199,6 +212,38 @@ class FeatureSettings(Table):
     task_slots: Annotated[int, Field(ge=8, le=256)] = 32
 
 
+class JudgeSettings(Table):
+    """``[judge]``: an arm that grades a share of the answers, and what that may cost."""
+
+    arm: Text
+    share: Share = 0.05
+    rubric: Text = RUBRIC
+    routers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = ("*",)
+    skip_own: bool = True
+    usd_per_day: Dollars = 1.0
+    max_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 100
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+
+
+class KeySettings(Table):
+    """``[[keys]]``: who may ask. ``hash`` is the SHA-256 of a key, which itself stands nowhere.
+
+    ``usd_per_day`` is short for one of the ``[[budgets]]``.
+    """
+
+    name: Word
+    hash: KeyHash
+    roles: Annotated[tuple[Role, ...], Strict(False), Field(min_length=1)] = ("client",)
+    usd_per_day: Dollars | None = None
+
+    def to_budget(self) -> BudgetSettings | None:
+        """The budget that the key's own line is short for."""
+        if self.usd_per_day is None:
+            return None
+        return BudgetSettings(key=self.name, usd_per_day=self.usd_per_day)
+
+
 class LoggingSettings(Table):
     """``[logging]``: how much is logged, and in which form."""
 
@@ -210,7 +255,8 @@ class Settings(Table):
     """A whole configuration that passed every check.
 
     ``routers`` is never empty. ``providers`` holds those that at least one arm uses, in the
-    order of the file; the others need no environment variables and are left out.
+    order of the file; the others need no environment variables and are left out. Without
+    ``judge`` nobody judges.
     """
 
     server: ServerSettings = ServerSettings()
@@ -219,9 +265,23 @@ class Settings(Table):
     providers: tuple[ProviderSettings, ...]
     arms: tuple[ArmSettings, ...]
     tasks: tuple[TaskSettings, ...] = ()
+    keys: tuple[KeySettings, ...] = ()
+    budgets: tuple[BudgetSettings, ...] = ()
+    judge: JudgeSettings | None = None
     features: FeatureSettings = FeatureSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def arms_of(self, router: RouterSettings) -> tuple[ArmSettings, ...]:
         """The arms that ``router`` chooses among, in the order of the file."""
         return tuple(arm for arm in self.arms if matches(arm.id, router.arms))
+
+    def budgets_of(self, router: RouterSettings) -> tuple[Budget, ...]:
+        """The budgets that ``router`` keeps: its own, then those of tags and keys."""
+        own = [] if router.budget is None else [router.budget.to_budget(ROUTER)]
+        short = [budget for key in self.keys if (budget := key.to_budget())]
+        others = [b for b in (*self.budgets, *short) if matches(router.name, b.routers)]
+        return (*own, *(budget.to_budget(budget.payer) for budget in others))
+
+    def judged_by(self, judge: JudgeSettings) -> frozenset[str]:
+        """The names of the routers whose answers ``judge`` grades."""
+        return frozenset(r.name for r in self.routers if matches(r.name, judge.routers))

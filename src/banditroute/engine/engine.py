@@ -6,24 +6,30 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, replace
 from functools import partial
 
 from banditroute.core.beliefs import Knowledge, Objective
 from banditroute.core.choice import Choice, Rules, choose, eligible, recompute
 from banditroute.core.context import Featurizer
-from banditroute.core.eligibility import excluded, explain
+from banditroute.core.eligibility import NO_EXCUSE, excluded
 from banditroute.core.feedback import apply
 from banditroute.core.identity import Mint, made_for
 from banditroute.core.policies import Fixed, Greedy
 from banditroute.core.posterior import FeatureGroups
-from banditroute.core.roster import Roster
+from banditroute.core.purse import NOTHING_SPENT, Ledger, Purse
+from banditroute.core.spending import ROUTER
 from banditroute.engine.backlog import Backlog
+from banditroute.engine.budgets import BudgetReport, Spent, budget_reports, spent
 from banditroute.engine.follower import Features, Follower
+from banditroute.engine.guarding import GuardReport, guard_report
+from banditroute.engine.refusals import refusal
 from banditroute.engine.reports import ArmReport, estimates, reports
+from banditroute.engine.rosters import InForce, Rosters
+from banditroute.engine.spec import RouterSpec
 from banditroute.errors import (
     InvalidRequest,
-    NoEligibleArm,
+    SourceQuarantined,
     StoreError,
     StoreUnavailable,
     UnknownDecision,
@@ -35,10 +41,15 @@ from banditroute.values import (
     Decision,
     DecisionId,
     DecisionRecord,
+    Evidence,
+    Feedback,
     Learned,
     Mark,
+    News,
     Outcome,
+    OutcomeEvidence,
     Request,
+    Tuning,
 )
 
 logger = logging.getLogger(__name__)
@@ -47,18 +58,7 @@ LEVEL_S = 5.0  # how long a reader waits to see what was just written
 SETTLE_S = 0.5  # how long an answer waits for its decision to be written
 EXPIRE_EVERY_S = 600.0
 SHUTDOWN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class RouterSpec:
-    """One router: its arms, how it chooses, and what it is after."""
-
-    name: str
-    roster: Roster
-    rules: Rules
-    objective: Objective
-    default_arm: str | None = None
-    max_attempts: int = 3
+TUNE_PAUSE_S = 5.0
 
 
 class Engine:
@@ -80,13 +80,15 @@ class Engine:
         self.featurizer = featurizer
         self.store = store
         self.mint = mint
-        self._clock = clock
+        self.clock = clock
         self._backlog = Backlog(store.recorder())
         features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
+        self._purses = {spec.name: Purse(spec.budgets, spec.rules.seed) for spec in routers}
         self._followers = {
-            name: Follower(store, name, features, partial(self._estimates, name))
+            name: Follower(store, name, features, partial(self._estimates, name), self._settle)
             for name in self.routers
         }
+        self._rosters = {spec.name: Rosters(spec.roster) for spec in routers}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -102,7 +104,7 @@ class Engine:
         for follower in self._followers.values():
             await follower.start()
         runs = [follower.run() for follower in self._followers.values()]
-        for work in [*runs, self._backlog.run(), self._expire()]:
+        for work in [*runs, self._backlog.run(), self._expire(), self._tune()]:
             task = asyncio.create_task(work)
             task.add_done_callback(_mourn)
             self._tasks.append(task)
@@ -121,7 +123,7 @@ class Engine:
     def degraded(self) -> bool:
         """Whether the store is away, so that nothing new is learned right now."""
         away = any(follower.away for follower in self._followers.values())
-        return self._backlog.stuck or away or any(task.done() for task in self._tasks)
+        return self._backlog.stuck or away or any(_is_dead(task) for task in self._tasks)
 
     @property
     def dropped(self) -> int:
@@ -138,10 +140,14 @@ class Engine:
         """Who follows each router's log, by the router's name: to look at, not to act on."""
         return self._followers
 
+    def in_force(self, router: str) -> InForce:
+        """The arms that a router has now."""
+        return self._rosters[router].at(self._followers[router].knowledge)
+
     def router_of_arm(self, arm_id: str) -> RouterSpec:
-        """The first router that has an arm. Raises UnknownModel if none has."""
+        """The first router that has an arm now. Raises UnknownModel if none has."""
         for spec in self.routers.values():
-            if arm_id in spec.roster.ids:
+            if arm_id in self.in_force(spec.name).roster.by_id:
                 return spec
         raise UnknownModel(f"no arm is called {arm_id!r}; GET /v1/models lists all")
 
@@ -156,11 +162,11 @@ class Engine:
         """Draw the arm for a request. No I/O: takes well under a millisecond.
 
         ``out`` maps arms that cannot be used now to reason codes; ``parent`` is the decision
-        whose call failed. Raises NoEligibleArm when nothing is left.
+        whose call failed. Raises NoEligibleArm when nothing is left, BudgetExhausted among those.
         """
         spec = self.routers[router]
         rules = self._rules(spec, explore=request.wishes.explore)
-        return self._decide(spec, spec.roster, rules, request, out=out or {}, parent=parent)
+        return self._decide(spec, rules, request, out=out or {}, parent=parent)
 
     def decide_for_arm(
         self, arm_id: str, request: Request, *, out: Mapping[str, str] | None = None
@@ -172,9 +178,7 @@ class Engine:
         """
         spec = self.router_of_arm(arm_id)
         rules = Rules(Fixed(arm_id), floor=0.0, seed=spec.rules.seed)
-        made = self._decide(
-            spec, spec.roster.only(arm_id), rules, request, out=out or {}, parent=None
-        )
+        made = self._decide(spec, rules, request, out=out or {}, named=arm_id)
         return replace(made, explored=False)
 
     def remember(self, decision: Decision) -> None:
@@ -206,10 +210,13 @@ class Engine:
     async def learn(self, changes: Sequence[FeedbackChange]) -> list[Learned]:
         """Apply feedbacks and retractions in order, all or nothing, durably.
 
-        Raises UnknownDecision with ``param`` the index of the first unknown one, and
-        StoreUnavailable; nothing is learned then.
+        Raises UnknownDecision or SourceQuarantined with ``param`` the index of the first such
+        one, and StoreUnavailable; nothing is learned then.
         """
         routers = [self._router_of(change.decision_id, at) for at, change in enumerate(changes)]
+        for at, (change, router) in enumerate(zip(changes, routers, strict=True)):
+            if isinstance(change, Feedback) and self._is_quarantined(router, change.source):
+                raise SourceQuarantined(change.source, param=str(at))
         await self._written(change.decision_id for change in changes)
         if len(set(routers)) > 1:
             await self._rehearse(changes, routers)
@@ -240,16 +247,65 @@ class Engine:
         follower = self._followers[decision.router]
         return recompute(decision, await follower.knowledge_at(decision.position))
 
+    async def level(self, router: str) -> Knowledge:
+        """What is known of a router once everything that is now in its log is folded here.
+
+        Raises UnknownModel, StoreUnavailable.
+        """
+        if router not in self.routers:
+            raise UnknownModel(f"no router is called {router!r}", param="router")
+        return await self._followers[router].level(LEVEL_S)
+
+    async def announce(self, router: str, news: News) -> Learned:
+        """Log an operator's news, durably; the next decision here is made in its knowledge.
+
+        Raises StoreUnavailable; announcing it again, by the same id, changes nothing.
+        """
+        status = await self.store.announce(router, news)
+        await self.level(router)
+        return status
+
     async def arms(self, router: str) -> tuple[int, list[ArmReport]]:
         """The log's position and what was learned up to it, arm by arm.
 
         Everything acknowledged before the call is in it. Raises UnknownModel.
         """
-        if router not in self.routers:
-            raise UnknownModel(f"no router is called {router!r}", param="router")
-        follower = self._followers[router]
-        knowledge = await follower.level(LEVEL_S)
-        return knowledge.position, reports(knowledge, self.routers[router].roster, self._clock())
+        knowledge = await self.level(router)
+        roster = self._rosters[router].at(knowledge).roster
+        return knowledge.position, reports(knowledge, roster, self.clock())
+
+    async def guard(self, router: str) -> GuardReport:
+        """What every arm alone would have earned, and which of them drifted.
+
+        Raises UnknownModel.
+        """
+        knowledge = await self.level(router)
+        return self._guarded(self.routers[router], knowledge)
+
+    def guard_now(self, router: str) -> GuardReport:
+        """As :meth:`guard`, from what is folded here, without waiting for anything."""
+        return self._guarded(self.routers[router], self._followers[router].knowledge)
+
+    def _guarded(self, spec: RouterSpec, knowledge: Knowledge) -> GuardReport:
+        return guard_report(knowledge, spec.objective, restrained=_falls_behind(spec, knowledge))
+
+    async def budgets(self, router: str) -> list[BudgetReport]:
+        """How the budgets of a router stand, by everything acknowledged before the call.
+
+        Raises UnknownModel, StoreUnavailable.
+        """
+        await self.level(router)
+        return self.budgets_now(router)
+
+    def budgets_now(self, router: str) -> list[BudgetReport]:
+        """As :meth:`budgets`, from what is folded here, without waiting for anything."""
+        ledger = Ledger(self._followers[router].knowledge.accounts, self.clock())
+        return budget_reports(self._purses[router].standings(ledger), ledger.now_s)
+
+    def spent_now(self, router: str) -> list[Spent]:
+        """What was spent in a router as far as is folded here: by all, then by other payers."""
+        accounts = {ROUTER: NOTHING_SPENT, **self._followers[router].knowledge.accounts}
+        return [spent(payer, account, self.clock()) for payer, account in accounts.items()]
 
     async def digest(self, router: str) -> tuple[int, str]:
         """The position this replica has folded, and a digest of all it knows there.
@@ -262,39 +318,58 @@ class Engine:
 
     def _estimates(self, router: str, knowledge: Knowledge) -> list[ArmEstimate]:
         spec = self.routers[router]
-        return estimates(knowledge, spec.roster, spec.objective, self._clock())
+        roster = self._rosters[router].at(knowledge).roster
+        return estimates(knowledge, roster, spec.objective, self.clock())
 
     def _rules(self, spec: RouterSpec, *, explore: bool) -> Rules:
         if not self._followers[spec.name].loaded and spec.default_arm is not None:
             return Rules(Fixed(spec.default_arm), floor=0.0, seed=spec.rules.seed)
         if not explore:
             return Rules(Greedy(), floor=0.0, seed=spec.rules.seed)
+        if spec.baseline and _falls_behind(spec, self._followers[spec.name].knowledge):
+            return replace(spec.rules, policy=Fixed(spec.baseline.arm_id))
         return spec.rules
 
     def _decide(
         self,
         spec: RouterSpec,
-        roster: Roster,
         rules: Rules,
         request: Request,
         *,
         out: Mapping[str, str],
-        parent: Decision | None,
+        parent: Decision | None = None,
+        named: str | None = None,
     ) -> Decision:
-        wishes, now_s = request.wishes, self._clock()
-        knowledge = self._followers[spec.name].knowledge
+        wishes, now_s = request.wishes, self.clock()
+        in_force = self.in_force(spec.name)
+        knowledge, purse = self._followers[spec.name].knowledge, self._purses[spec.name]
+        tags = (f"tag:{tag}" for tag in wishes.tags)
+        payers = purse.watched(list(dict.fromkeys([*request.payers, *tags])))
+        ledger = Ledger(knowledge.accounts, now_s)
         context = self.featurizer.context(request)
         objective = Objective(
             wishes.answer_value_usd or spec.objective.answer_value_usd,
             wishes.patience_s or spec.objective.patience_s,
+            purse.price(payers),
         )
+        roster = in_force.roster
         beliefs = knowledge.beliefs(roster, context, objective, now_s)
-        reasons = excluded(roster, context, wishes, beliefs, out)
+        reasons = excluded(roster, context, wishes, beliefs, {**out, **in_force.paused})
+        unable = {arm_id: why for arm_id, why in reasons.items() if why not in NO_EXCUSE}
+        reasons = purse.over_budget(beliefs, unable, payers, ledger) | reasons
+        if named is not None:
+            beliefs = beliefs.take([roster.ids.index(named)])
+            roster = roster.only(named)
+            reasons = {arm_id: why for arm_id, why in reasons.items() if arm_id == named}
         if len(reasons) == len(roster):
-            raise _nothing_left(spec.name, reasons)
+            drawn_on = [s for s in purse.standings(ledger) if s.budget.payer in {ROUTER, *payers}]
+            raise refusal(spec.name, beliefs, reasons, drawn_on, now_s)
         decision_id = self.mint.decision_id(spec.name)
+        allowed = eligible(beliefs, reasons)
+        purse.note(in_force.roster.ids, allowed, objective, payers, ledger)
         usual = knowledge.usage.recent_spend_usd()
-        choice = choose(eligible(beliefs, reasons), roster, rules, usual, decision_id)
+        choice = choose(allowed, roster, rules, usual, decision_id)
+        purse.reserve(decision_id, _expected_usd(choice), payers, now_s)
         return Decision(
             id=decision_id,
             router=spec.name,
@@ -318,7 +393,20 @@ class Engine:
             tags=wishes.tags,
             session_id=wishes.session_id,
             parent_id=parent.id if parent else None,
+            noise=knowledge.hyper.noise,
+            budget_price=objective.budget_price,
+            payers=payers,
         )
+
+    def _settle(self, entries: Sequence[Evidence]) -> None:
+        """What calls cost is in the log: nothing needs to be set aside for them any more."""
+        for entry in entries:
+            if isinstance(entry, OutcomeEvidence):
+                for purse in self._purses.values():
+                    purse.settle(entry.decision_id)
+
+    def _is_quarantined(self, router: str, source: str) -> bool:
+        return source in self._followers[router].knowledge.quarantined
 
     def _router_of(self, decision_id: DecisionId, at: int | None = None) -> str:
         for name in self.routers:
@@ -364,6 +452,22 @@ class Engine:
         if not await self._backlog.settled(decision_ids, SETTLE_S):
             raise StoreUnavailable("the decision is still on its way to the store")
 
+    async def _tune(self) -> None:
+        """Log how the routers forget, where the log says otherwise: all replicas must do alike."""
+        untold = dict(self.routers)
+        while untold:
+            for name, spec in list(untold.items()):
+                with suppress(StoreError):
+                    await self._tell_tuning(name, spec)
+                    del untold[name]
+            await asyncio.sleep(TUNE_PAUSE_S if untold else 0.0)
+
+    async def _tell_tuning(self, router: str, spec: RouterSpec) -> None:
+        now = (await self.level(router)).tuning or Tuning("", 0.0)
+        wanted = Tuning(self.mint.feedback_id(), self.clock(), *astuple(spec.forgetting))
+        if not now.same_as(wanted):
+            await self.announce(router, wanted)
+
     async def _expire(self) -> None:
         while True:
             with suppress(StoreError):
@@ -373,16 +477,25 @@ class Engine:
             await asyncio.sleep(EXPIRE_EVERY_S)
 
 
+def _falls_behind(spec: RouterSpec, knowledge: Knowledge) -> bool:
+    """Whether a router lost more against its baseline than it is allowed to."""
+    if spec.baseline is None:
+        return False
+    row = knowledge.rows.get(spec.baseline.arm_id)
+    return row is not None and knowledge.guard.quality_loss(row) > spec.baseline.max_quality_loss
+
+
+def _expected_usd(choice: Choice) -> float:
+    """What the chosen call is expected to cost."""
+    return next(c.cost_usd for c in choice.candidates if c.arm_id == choice.arm_id)
+
+
+def _is_dead(task: asyncio.Task[None]) -> bool:
+    """Whether a task ended before its work was done."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
 def _mourn(task: asyncio.Task[None]) -> None:
     """Say why one of the engine's tasks ended, which none of them does by itself."""
     if not task.cancelled() and (error := task.exception()):
         logger.error("a task of the engine died; nothing is learned from here on", exc_info=error)
-
-
-def _nothing_left(router: str, reasons: Mapping[str, str]) -> NoEligibleArm:
-    shown = [f"{arm_id}: {explain(reason)}" for arm_id, reason in list(reasons.items())[:10]]
-    more = f"; and {len(reasons) - 10} more" if len(reasons) > 10 else ""
-    return NoEligibleArm(
-        f"no arm of router {router!r} may serve this request ({'; '.join(shown)}{more})",
-        reasons=reasons,
-    )

@@ -58,9 +58,17 @@ class Follower:
     """
 
     def __init__(
-        self, store: Store, router: str, features: Features, estimate: Estimate | None = None
+        self,
+        store: Store,
+        router: str,
+        features: Features,
+        estimate: Estimate | None = None,
+        heard: Callable[[Sequence[Evidence]], None] | None = None,
     ) -> None:
-        """``estimate`` puts knowledge into numbers that are shown beside every checkpoint."""
+        """``estimate`` puts knowledge into numbers that are shown beside every checkpoint.
+
+        ``heard`` is told of entries whose knowledge is about to be published.
+        """
         self.router = router
         self.away = False
         self.loaded = False
@@ -69,6 +77,7 @@ class Follower:
         self._store = store
         self._features = features
         self._estimate = estimate
+        self._heard = heard
         self._lock = asyncio.Lock()
         self._state = RouterState.empty(features.groups)
         self._saved = 0
@@ -113,7 +122,10 @@ class Follower:
         async with self._lock:
             while entries := await self._next():
                 await self._fold(entries)
-                self._publish(await asyncio.to_thread(self._state.knowledge))
+                knowledge = await asyncio.to_thread(self._state.knowledge)
+                if self._heard is not None:
+                    self._heard(entries)  # no decision comes between this and the next line
+                self._publish(knowledge)
             if self.knowledge.position != self._state.position:
                 self._publish(await asyncio.to_thread(self._state.knowledge))
             self.away = self._lost is not None

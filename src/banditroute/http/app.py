@@ -13,9 +13,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from banditroute import __version__
+from banditroute.config import Settings
 from banditroute.dispatch import Dispatcher
-from banditroute.http import chat, errors, feedback, metrics, state
-from banditroute.http.parts import Parts
+from banditroute.engine import Operator
+from banditroute.http import admin, chat, errors, feedback, metrics, state
+from banditroute.http.keyring import Key, Keyring, Role
+from banditroute.http.parts import Desk, Parts
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -36,10 +39,13 @@ def create_app(
     *,
     monotonic: Callable[[], float],
     started_s: int,
-    max_body_bytes: int,
-    max_concurrency: int,
+    settings: Settings,
+    reread: Callable[[], Settings] | None = None,
 ) -> FastAPI:
-    """The web application around a dispatcher, whose engine it starts and stops."""
+    """The web application around a dispatcher, whose engine it starts and stops.
+
+    ``reread`` reads the settings again from where they came from.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,11 +62,21 @@ def create_app(
         redoc_url=None,
         responses=errors.DOCUMENTED,
     )
-    parts = Parts(dispatcher, monotonic, started_s, max_body_bytes, max_concurrency)
+    parts = Parts(
+        dispatcher,
+        monotonic,
+        started_s,
+        settings.server.max_body_bytes,
+        settings.server.max_concurrency,
+        Keyring(
+            [Key(key.name, key.hash, frozenset(map(Role, key.roles))) for key in settings.keys]
+        ),
+        Desk(Operator(dispatcher.engine), settings, settings, reread),
+    )
     app.state.parts = parts
     app.state.metrics = metrics.registry_of(parts)
     errors.install(app)
-    for part in (chat, feedback, state, metrics):
+    for part in (chat, feedback, state, metrics, admin):
         app.include_router(part.router)
     app.add_middleware(RequestIds)
     return app

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from banditroute.errors import UpstreamFault
-from banditroute.values import Feedback, FeedbackKind, Outcome, Wishes
+from banditroute.values import ArmStatus, Feedback, FeedbackKind, Outcome, Wishes
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
+Price = Annotated[float, Field(ge=0, le=1e9)]
 Tokens = Annotated[int, Field(ge=0, lt=10**9)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 MOST_METADATA_BYTES = 4096
@@ -173,6 +175,64 @@ class OutcomeBody(Strict):
     def to_outcome(self, decision_id: str) -> Outcome:
         """The outcome of a decision."""
         return Outcome(decision_id, **self.model_dump(exclude={"id"}))
+
+
+class ArmPatchBody(Strict):
+    """What may be changed of an arm without defining it anew."""
+
+    status: Literal["active", "paused"] | None = None
+    input_usd_per_mtok: Price | None = None
+    output_usd_per_mtok: Price | None = None
+    cached_input_usd_per_mtok: Price | None = Field(
+        default=None, description="null: cached tokens cost like the others"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("give a status, a price, or both")
+        for name in ("status", "input_usd_per_mtok", "output_usd_per_mtok"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave it out to keep it")
+        return self
+
+    def arm_status(self) -> ArmStatus | None:
+        """The status to be, None for the one it has."""
+        return None if self.status is None else ArmStatus(self.status)
+
+    def prices(self) -> dict[str, float | None]:
+        """The prices that change."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"status"}}
+
+
+class QuarantineBody(Strict):
+    """From when on a source is not believed."""
+
+    since: float | str | None = Field(
+        default=None, description="RFC 3339 with a time zone, or seconds since 1970"
+    )
+
+    @field_validator("since")
+    @classmethod
+    def _is_a_time(cls, since: float | str | None) -> float | str | None:
+        _seconds(since)
+        return since
+
+    def since_s(self) -> float | None:
+        """Seconds since 1970; None for ever."""
+        return _seconds(self.since)
+
+
+def _seconds(since: float | str | None) -> float | None:
+    if not isinstance(since, str):
+        return since
+    try:
+        at = datetime.fromisoformat(since)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise ValueError('must be a time such as "2026-01-31T12:00:00Z", or seconds since 1970')
+    return at.timestamp()
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:

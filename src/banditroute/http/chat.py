@@ -14,8 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from banditroute.dispatch import Answer, StreamedAnswer
 from banditroute.errors import InvalidRequest
+from banditroute.http.access import ClientDep
 from banditroute.http.bodies import ChatBody, RouteBody
 from banditroute.http.errors import error_body
+from banditroute.http.keyring import Key
 from banditroute.http.parts import Parts, PartsDep, Place, json_body
 from banditroute.http.reading import check, read_json
 from banditroute.http.views import route_view
@@ -35,7 +37,7 @@ EXAMPLE = {
     summary="Answer a chat request with the arm that is worth its price",
     openapi_extra=json_body(ChatBody, {"model": "auto", **EXAMPLE}),
 )
-async def chat_completions(request: Request, parts: PartsDep) -> Response:
+async def chat_completions(request: Request, parts: PartsDep, key: ClientDep) -> Response:
     """OpenAI's chat completions, routed.
 
     `model` is a router's name (the bandit chooses) or an arm's id (that arm answers). The
@@ -45,7 +47,7 @@ async def chat_completions(request: Request, parts: PartsDep) -> Response:
     began = parts.monotonic()
     raw = await read_json(request)
     body = check(ChatBody, raw)
-    chat = _chat_request(parts, raw, body.wishes())
+    chat = _chat_request(parts, raw, body.wishes(), key)
     with parts.place() as place:
         if body.stream:
             streamed = await parts.dispatcher.stream(body.model, chat)
@@ -60,7 +62,7 @@ async def chat_completions(request: Request, parts: PartsDep) -> Response:
     summary="Decide, and let the caller make the call",
     openapi_extra=json_body(RouteBody, EXAMPLE),
 )
-async def route(request: Request, parts: PartsDep) -> dict[str, Any]:
+async def route(request: Request, parts: PartsDep, key: ClientDep) -> dict[str, Any]:
     """The decision without the call. Report what the call did to `POST /v1/outcomes`.
 
     `model` may be left out: the first router then decides.
@@ -68,11 +70,13 @@ async def route(request: Request, parts: PartsDep) -> dict[str, Any]:
     raw = await read_json(request)
     body = check(RouteBody, raw)
     model = body.model or next(iter(parts.engine.routers))
-    chat = _chat_request(parts, raw, body.wishes())
+    chat = _chat_request(parts, raw, body.wishes(), key)
     return route_view(await parts.dispatcher.route(model, chat))
 
 
-def _chat_request(parts: Parts, raw: Mapping[str, Any], wishes: Wishes) -> ChatRequest:
+def _chat_request(
+    parts: Parts, raw: Mapping[str, Any], wishes: Wishes, key: Key | None
+) -> ChatRequest:
     """The request without our own object, which never reaches a provider."""
     for name in ("candidates", "exclude"):
         unknown = sorted((getattr(wishes, name) or frozenset()) - parts.arm_ids)
@@ -82,7 +86,8 @@ def _chat_request(parts: Parts, raw: Mapping[str, Any], wishes: Wishes) -> ChatR
                 "GET /v1/models lists them",
                 param=f"banditroute.{name}",
             )
-    return ChatRequest({k: v for k, v in raw.items() if k != "banditroute"}, wishes)
+    payers = () if key is None else (f"key:{key.name}",)
+    return ChatRequest({k: v for k, v in raw.items() if k != "banditroute"}, wishes, payers)
 
 
 class EventStream(StreamingResponse):

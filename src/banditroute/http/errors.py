@@ -11,12 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from banditroute.core.eligibility import FAILED, SATURATED
+from banditroute.core.eligibility import PASSING
 from banditroute.errors import (
     BanditrouteError,
+    BudgetExhausted,
+    ConfigError,
     InvalidRequest,
     NoEligibleArm,
     OutcomeConflict,
+    SourceQuarantined,
     StoreError,
     StoreUnavailable,
     UnknownDecision,
@@ -68,17 +71,34 @@ class BodyInvalid(InvalidRequest):
     """A body that is no JSON, or not of the endpoint's shape."""
 
 
+class KeyInvalid(InvalidRequest):
+    """A request without a key of this server, where it needs one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="invalid_api_key")
+
+
+class AccessDenied(InvalidRequest):
+    """A request that its key is not for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="access_denied")
+
+
 def status_of(error: BanditrouteError) -> int:
     """The HTTP status that an error answers with."""
     match error:
         case NoEligibleArm():
-            passing = {FAILED, SATURATED} & set(error.reasons.values())
-            return 503 if passing else 400
+            return _status_of_no_arm(error)
         case UnknownModel() | UnknownDecision():
             return 404
         case OutcomeConflict():
             return 409
-        case InvalidRequest():
+        case KeyInvalid():
+            return 401
+        case AccessDenied() | SourceQuarantined():
+            return 403
+        case InvalidRequest() | ConfigError():
             return 400
         case StoreError() | Overloaded():
             return 503
@@ -88,6 +108,12 @@ def status_of(error: BanditrouteError) -> int:
             return UPSTREAM_STATUS.get(error.fault, 502)
         case _:
             return 500
+
+
+def _status_of_no_arm(error: NoEligibleArm) -> int:
+    if isinstance(error, BudgetExhausted):
+        return 429
+    return 503 if PASSING & set(error.reasons.values()) or not error.reasons else 400
 
 
 def error_body(error: BanditrouteError) -> dict[str, Any]:
@@ -137,6 +163,8 @@ def _code(error: BanditrouteError) -> str:
     match error:
         case InvalidRequest():
             return error.code
+        case ConfigError():
+            return "config_invalid"
         case Overloaded():
             return "overloaded"
         case StoreError():
@@ -151,6 +179,10 @@ def _headers(error: BanditrouteError) -> dict[str, str]:
     match error:
         case StoreUnavailable():
             return {"retry-after": _seconds(error.retry_after_s)}
+        case BudgetExhausted(retry_after_s=float(wait_s)):
+            return {"retry-after": _seconds(wait_s)}
+        case KeyInvalid():
+            return {"www-authenticate": "Bearer"}
         case Overloaded() | NoEligibleArm() if status_of(error) == 503:
             return {"retry-after": "1"}
         case UpstreamError():

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from banditroute.core.identity import parse_decision_id
-from banditroute.errors import InvalidRequest
+from banditroute.errors import InvalidRequest, SourceQuarantined
+from banditroute.http.access import Client, FeedbackGiver
 from banditroute.http.bodies import FeedbackBody, OutcomeBody, Source
 from banditroute.http.errors import BodyInvalid
 from banditroute.http.parts import Parts, PartsDep, json_body
@@ -24,10 +25,11 @@ EXAMPLE_OUTCOME = {"id": EXAMPLE_ID, "input_tokens": 120, "output_tokens": 80, "
 Answer = dict[str, str]
 
 
-@router.post("/v1/feedback", include_in_schema=False)
+@router.post("/v1/feedback", include_in_schema=False, dependencies=[FeedbackGiver])
 @router.post(
     "/feedback",
     summary="Say how good an answer was",
+    dependencies=[FeedbackGiver],
     openapi_extra=json_body(FeedbackBody, {"id": EXAMPLE_ID, "score": 0.9}, many=True),
 )
 async def post_feedback(
@@ -51,8 +53,8 @@ async def post_feedback(
     return await _learn(parts, response, items, places)
 
 
-@router.delete("/v1/feedback/{id}", include_in_schema=False)
-@router.delete("/feedback/{id}", summary="Take a feedback back")
+@router.delete("/v1/feedback/{id}", include_in_schema=False, dependencies=[FeedbackGiver])
+@router.delete("/feedback/{id}", summary="Take a feedback back", dependencies=[FeedbackGiver])
 async def delete_feedback(
     id: str,  # noqa: A002 - the wire's word
     response: Response,
@@ -71,6 +73,7 @@ async def delete_feedback(
 @router.post(
     "/v1/outcomes",
     summary="Report what a call did that the client made itself",
+    dependencies=[Client],
     openapi_extra=json_body(OutcomeBody, EXAMPLE_OUTCOME),
 )
 async def post_outcome(request: Request, response: Response, parts: PartsDep) -> Answer:
@@ -123,7 +126,8 @@ def _at(places: list[str]) -> Iterator[None]:
     except InvalidRequest as error:
         if error.param is None or not error.param.isdecimal():
             raise
-        at, error.param = places[int(error.param)], "id"
+        at = places[int(error.param)]
+        error.param = "source" if isinstance(error, SourceQuarantined) else "id"
         raise _placed(error, at) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -17,7 +18,10 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from banditroute import __version__
+from banditroute.engine import Engine
+from banditroute.engine.guarding import drift_counts
 from banditroute.http.parts import Parts
+from banditroute.judging import Fate, Judge
 from banditroute.values import Learned
 
 router = APIRouter(tags=["health"])
@@ -58,7 +62,8 @@ class Reading(Collector):
             ((name,), follower.knowledge.position) for name, follower in engine.followers.items()
         ]
         feedback = [((status,), parts.feedback[status]) for status in Learned]
-        costs = [((arm_id,), tally.cost_usd.get(arm_id, 0.0)) for arm_id in sorted(parts.arm_ids)]
+        arms = sorted(parts.arm_ids | tally.cost_usd.keys())  # of removed ones, what they cost
+        costs = [((arm_id,), tally.cost_usd.get(arm_id, 0.0)) for arm_id in arms]
 
         yield InfoMetricFamily("banditroute_build", "The version.", {"version": __version__})
         yield _gauge(
@@ -91,6 +96,64 @@ class Reading(Collector):
         )
         yield _counter("feedback", "Feedback by what became of it.", feedback, "status")
         yield _counter("cost_usd", "US dollars spent on calls whose cost is known.", costs, "arm")
+        yield from _guarded(engine)
+        yield from _budgets(engine)
+        if parts.dispatcher.judge is not None:
+            yield from _judged(parts.dispatcher.judge)
+
+
+def _guarded(engine: Engine) -> Iterator[Metric]:
+    """Whether the routers are worth it, and how often their arms have changed."""
+    reports = {name: engine.guard_now(name) for name in engine.routers}
+    leads = [((name, r.arm), r.lead) for name, one in reports.items() for r in one.rivals]
+    losing = [((name,), one.losing_to is not None) for name, one in reports.items()]
+    restrained = [((name,), one.restrained) for name, one in reports.items()]
+    alarms = [
+        ((name, arm_id), count)
+        for name, follower in engine.followers.items()
+        for arm_id, count in drift_counts(follower.knowledge).items()
+    ]
+    yield _gauge(
+        "guard_lead",
+        "Mean reward that the arm alone would have earned beyond the router's.",
+        leads,
+        "router",
+        "arm",
+    )
+    yield _gauge("losing", "1 while one arm alone would surely earn more.", losing, "router")
+    yield _gauge("restrained", "1 while the baseline arm answers.", restrained, "router")
+    yield _counter("drift_alarms", "Alarms of drift, by arm.", alarms, "router", "arm")
+
+
+def _budgets(engine: Engine) -> Iterator[Metric]:
+    """What was spent, and what is left; of several budgets of one payer, all hold."""
+    labels = ("router", "payer")
+    spent = [((name, at.payer), at.usd) for name in engine.routers for at in engine.spent_now(name)]
+    price, left = defaultdict[tuple[str, str], float](float), dict[tuple[str, str], float]()
+    for name in engine.routers:
+        for report in engine.budgets_now(name):
+            at = name, report.spent.payer
+            price[at] += report.price
+            if report.left_usd is not None:
+                left[at] = min(report.left_usd, left.get(at, report.left_usd))
+    yield _gauge("spend_usd", "US dollars that all replicas spent, by who paid.", spent, *labels)
+    yield _gauge(
+        "budget_price",
+        "What a dollar costs beyond its worth, in reward, so that budgets last.",
+        price.items(),
+        *labels,
+    )
+    yield _gauge(
+        "budget_left_usd", "US dollars that one more call may cost.", left.items(), *labels
+    )
+
+
+def _judged(judge: Judge) -> Iterator[Metric]:
+    fates = [((fate,), judge.fates[fate]) for fate in Fate]
+    yield _counter("judge", "Answers drawn to be judged, by what became of them.", fates, "fate")
+    yield _counter(
+        "judge_cost_usd", "US dollars spent on judging as far as known.", _one(judge.cost_usd)
+    )
 
 
 def _one(value: float) -> Values:

@@ -11,23 +11,47 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from banditroute.config import Settings
 from banditroute.dispatch import Dispatcher
-from banditroute.engine import Engine
+from banditroute.engine import Engine, Operator
 from banditroute.http.errors import Overloaded
+from banditroute.http.keyring import Keyring
 from banditroute.values import Learned
 
 
 @dataclass(slots=True)
+class Desk:
+    """Where an operator works: the settings this process was started with, and those of the
+    file when it was read last, which ``reread`` does again.
+    """
+
+    operator: Operator
+    started: Settings
+    settings: Settings
+    reread: Callable[[], Settings] | None = None
+
+
+@dataclass(slots=True)
 class Parts:
-    """The dispatcher, the time, how many chats run at once, and what became of feedback."""
+    """The dispatcher, the time, how many chats run at once, and what became of feedback.
+
+    ``keys`` are those that let somebody in; ``desk`` is what an operator needs.
+    """
 
     dispatcher: Dispatcher
     monotonic: Callable[[], float]
     started_s: int
     max_body_bytes: int
     max_concurrency: int
+    keys: Keyring
+    desk: Desk
     running: int = 0
     feedback: Counter[Learned] = field(default_factory=Counter)
+
+    @property
+    def operator(self) -> Operator:
+        """Who changes the dispatcher's engine."""
+        return self.desk.operator
 
     @property
     def engine(self) -> Engine:
@@ -36,8 +60,8 @@ class Parts:
 
     @property
     def arm_ids(self) -> frozenset[str]:
-        """The ids of every arm that any router has."""
-        rosters = (spec.roster for spec in self.engine.routers.values())
+        """The ids of every arm that any router has now."""
+        rosters = (self.engine.in_force(name).roster for name in self.engine.routers)
         return frozenset(arm_id for roster in rosters for arm_id in roster.ids)
 
     @contextmanager

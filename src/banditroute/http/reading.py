@@ -19,12 +19,15 @@ Body = TypeVar("Body", bound=BaseModel)
 _SHOWN = 5
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, *, nothing: Any = None) -> Any:
     """The request's body as JSON. Raises BodyInvalid with line and column of the mistake.
 
     Raises HTTPException 413 as soon as the body is known to be larger than is allowed.
+    ``nothing`` is what an empty body stands for, where it may be empty.
     """
     data = await _read(request, request.app.state.parts.max_body_bytes)
+    if not data and nothing is not None:
+        return nothing
     if not data:
         raise BodyInvalid("the body is empty; send a JSON object", code="invalid_json")
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from banditroute.core.choice import Choice
 from banditroute.core.eligibility import explain
 from banditroute.core.feedback import reading
+from banditroute.engine import BudgetReport
 from banditroute.values import COMPLETION_PREFIX, Candidate, Decision, DecisionRecord
 
 
@@ -51,6 +52,8 @@ def receipt(record: DecisionRecord, names: Sequence[str]) -> dict[str, Any]:
             "answer_value_usd": decision.answer_value_usd,
             "patience_s": decision.patience_s,
         },
+        "budget_price": decision.budget_price,
+        "payers": list(decision.payers),
         "input_tokens": decision.input_tokens,
         "features": _features(decision, names),
         "outcome": _outcome(record),
@@ -69,6 +72,8 @@ def summary(decision: Decision) -> str:
             f"{best.arm_id} looked best (utility {best.utility:.3f}) but the router still "
             f"learns from trying others."
         )
+    if decision.budget_price > 0.0:
+        said.append(f"Budgets add {decision.budget_price:.4g} to what a dollar costs.")
     if decision.excluded:
         reasons = "; ".join(f"{arm}: {explain(why)}" for arm, why in decision.excluded.items())
         said.append(f"Not considered: {reasons}.")
@@ -88,6 +93,30 @@ def replay_view(decision: Decision, again: Choice) -> dict[str, Any]:
     }
 
 
+def budget_view(router: str, report: BudgetReport) -> dict[str, Any]:
+    """A budget of a router, and how it stands."""
+    budget, spent = report.budget, report.spent
+    return {
+        "router": router,
+        "payer": spent.payer,
+        "limits": {
+            "usd_per_request": budget.usd_per_request,
+            "usd_per_day": budget.usd_per_day,
+            "usd_per_month": budget.usd_per_month,
+            "min_quality": budget.least_quality,
+        },
+        "when_spent": "refuse" if budget.refuse else "cheapest",
+        "spent_usd": spent.usd,
+        "spent_today_usd": spent.today_usd,
+        "spent_this_month_usd": spent.month_usd,
+        "requests": spent.requests,
+        "requests_today": spent.requests_today,
+        "price": report.price,
+        "reserved_usd": report.reserved_usd,
+        "left_usd": report.left_usd,
+    }
+
+
 def _drawn(decision: Decision) -> str:
     count = len(decision.candidates)
     if not decision.explored:
@@ -100,7 +129,7 @@ def _drawn(decision: Decision) -> str:
 
 
 def _expected(chosen: Candidate, decision: Decision) -> str:
-    money = chosen.cost_usd / decision.answer_value_usd
+    money = chosen.cost_usd * (1.0 / decision.answer_value_usd + decision.budget_price)
     waiting = min(chosen.latency_s / decision.patience_s, 1.0)
     return (
         f"Expected utility {chosen.utility:.3f}: quality {chosen.quality:.3f} ± "
@@ -113,7 +142,7 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
     ranked = sorted(decision.candidates, key=lambda c: (-c.probability, c.arm_id))
     return [
         {"arm": c.arm_id, "chosen": c.arm_id == decision.arm_id}
-        | {name: value for name, value in asdict(c).items() if name != "arm_id"}
+        | {name: value for name, value in c._asdict().items() if name != "arm_id"}
         for c in ranked
     ]
 

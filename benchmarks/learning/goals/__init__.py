@@ -1,0 +1,1 @@
+"""One module a group of goals; ``GOALS`` in ``run.py`` names them all."""

@@ -1,0 +1,80 @@
+"""The claims about learning, each remade by one command.
+
+    python benchmarks/learning/run.py g1 --data FOLDER [--shuffles 20] [--processes 2]
+
+prints the table and puts it into ``benchmarks/learning/README.md``. ``--data`` names the folder
+that holds the sets ``mmlu_pro``, ``llmrouter_ulab``, ``paretobandit_val`` and ``bfcl_tools``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from goals.change import g5, g7
+from goals.money import g2, g4, g6, g10
+from goals.proofs import g9, g11, g12
+from goals.quality import compare, g1, g3, g8
+from lab import Lab, Table
+from peers import PEERS
+
+README = Path(__file__).parent / "README.md"
+TEXTBOOK = (
+    *("context-free", "linucb-textbook", "linucb-tuned", "lints-textbook", "squarecb"),
+    *("d-linucb", "epsilon-greedy", "paretobandit", "random", "best-fixed"),
+)
+GOALS: dict[str, Callable[[Lab], Table]] = {
+    "g1": g1,
+    "g2": g2,
+    "g3": g3,
+    "g4": g4,
+    "g5": g5,
+    "g6": g6,
+    "g7": g7,
+    "g8": g8,
+    "g9": g9,
+    "g10": g10,
+    "g11": g11,
+    "g12": g12,
+    "rivals": partial(compare, policies=TEXTBOOK),
+    "peers": partial(compare, policies=tuple(PEERS)),
+}
+
+
+def main() -> None:
+    """Measure, print, and write down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("goals", nargs="+", choices=GOALS)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the data sets")
+    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--dry", action="store_true", help="leave README.md as it is")
+    asked = parser.parse_args()
+    lab = Lab(asked.data, asked.shuffles, asked.processes)
+    for name in asked.goals:
+        began = time.monotonic()
+        table = GOALS[name](lab)
+        minutes = (time.monotonic() - began) / 60.0
+        command = f"run.py {name} --shuffles {lab.shuffles}"
+        text = f"{table.markdown()}\n\n`{command}`, {minutes:.1f} minutes on {lab.processes} cores"
+        print(text, flush=True)
+        if not asked.dry:
+            write(name, text)
+
+
+def write(name: str, text: str) -> None:
+    """Put a result between its marks in the README."""
+    page = README.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(page):
+        raise SystemExit(f"{README} has no place for {name}: {begin} {end}")
+    README.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ from doubles import Clock
 
 from banditroute.bootstrap import build, build_engine
 from banditroute.config import default_text, parse
+from banditroute.core.pacing import Budget
 from banditroute.core.policies import EpsilonGreedy, Fixed, Greedy, LinUCB, Thompson, Uniform
 from banditroute.errors import DataError
 from banditroute.providers.openai import OpenAIProvider
@@ -58,6 +59,15 @@ def test_a_router_is_what_its_table_says():
     assert (spec.max_attempts, spec.default_arm) == (2, "a")
     (arm,) = spec.roster
     assert (arm.id, arm.model, arm.max_concurrency) == ("a", "a", 3)
+
+
+def test_a_router_keeps_the_budgets_of_the_file():
+    text = CONFIG.format(router="[routers.budget]\nusd_per_day = 2", provider="")
+    text += "[[budgets]]\ntag = 'batch'\nusd_per_request = 0.5\nwhen_spent = 'refuse'\n"
+    assert build_engine(parse(text, {})).routers["auto"].budgets == (
+        Budget(usd_per_day=2.0),
+        Budget("tag:batch", usd_per_request=0.5, refuse=True),
+    )
 
 
 POLICIES = {

@@ -58,7 +58,7 @@ def test_the_openai_example_works_as_printed(url, tmp_path):
 
 def test_every_command_the_readme_names_exists():
     named = set(re.findall(r"banditroute (\w+)", "\n".join(blocks("sh"))))
-    there = {command.name for command in cli.registered_commands}
+    there = {command.name for command in [*cli.registered_commands, *cli.registered_groups]}
     assert named <= there
     assert there <= set(re.findall(r"banditroute (\w+)", README))
 

@@ -23,7 +23,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 def test_every_key_that_is_written_is_documented():
     keys = Keys("auto")
-    written = {keys.meta, keys.log, keys.ids, keys.saved, ROUTERS}
+    written = {keys.meta, keys.log, keys.ids, keys.saved, keys.news, ROUTERS}
     written |= {keys.decision("<id>"), keys.arm("<arm id>")}
     written |= {keys.checkpoint(0).replace(":0", ":<position>")}
     assert set(re.findall(r"`(br1:[^`*]+)`", DOC)) == written

@@ -117,7 +117,9 @@ def _router(settings: Settings, router: RouterSettings) -> RouterSpec:
         rules=Rules(_policy(router), router.floor, router.seed),
         objective=Objective(router.answer_value_usd, router.patience_s),
         budgets=settings.budgets_of(router),
-        forgetting=Forgetting(router.half_life.s, router.half_life.n, router.drift_detection),
+        forgetting=Forgetting(
+            router.half_life.s, router.half_life.n, router.drift_detection, router.winsorise or None
+        ),
         baseline=None
         if router.baseline_arm is None
         else Baseline(router.baseline_arm, router.max_quality_loss),

@@ -15,7 +15,7 @@
     x HistoryLost           the store went back in time: its log is not the one that was read
     x FeatureMismatch       what is stored was learned from other context features
     x CheckpointInvalid     a stored checkpoint cannot be trusted
-  x DataError               a data folder is not in the documented format
+  x DataError               a data folder or probe file is not in the documented format
   x UpstreamError           an arm did not answer; .arm_id and .kind say which and how
 
 No message carries a key, a provider's URL, a provider's body or a prompt. Only the
@@ -149,7 +149,7 @@ class CheckpointInvalid(StoreError):
 
 
 class DataError(BanditrouteError):
-    """A data folder lacks a file, a column, or has values out of range."""
+    """A data folder or a probe file lacks something, or has values out of range."""
 
 
 class UpstreamFault(StrEnum):

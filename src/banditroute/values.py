@@ -8,7 +8,7 @@ arrays that nobody writes to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
@@ -327,7 +327,7 @@ class Prior:
     """What is known of an arm's quality from elsewhere, as regression sums over its features.
 
     ``n`` = Σ w · ``gram`` (d, d) = Σ w x xᵀ · ``moment`` (d,) = Σ w r x · ``square`` = Σ w r².
-    It replaces the arm's prior given before, if any.
+    It replaces the arm's prior given before, if any; with ``n`` 0 it only takes that back.
     """
 
     id: str
@@ -345,7 +345,8 @@ class Tuning:
 
     Evidence counts half after ``half_life_s`` seconds or ``half_life_n`` readings; None is never.
     ``detect_drift`` says whether an arm that answers unlike before has most of its evidence
-    dropped.
+    dropped. Scores of decisions from now on count as at most ``winsorise_sd`` of their spread
+    away from where they were expected; None lets them stand.
     """
 
     id: str
@@ -353,11 +354,11 @@ class Tuning:
     half_life_s: float | None = None
     half_life_n: float | None = None
     detect_drift: bool = True
+    winsorise_sd: float | None = None
 
     def same_as(self, other: Tuning) -> bool:
         """Whether both ask for the same."""
-        mine = (self.half_life_s, self.half_life_n, self.detect_drift)
-        return mine == (other.half_life_s, other.half_life_n, other.detect_drift)
+        return replace(self, id=other.id, at_s=other.at_s) == other
 
 
 News: TypeAlias = ArmChange | SourceChange | Prior | Tuning

@@ -100,7 +100,7 @@ async def test_without_keys_everything_but_admin_is_open():
 
 async def test_a_decision_says_whose_key_pays(served):
     budget = Budget("key:client", usd_per_day=1e6)
-    served.application.engine._purses["auto"] = Purse([budget], seed=1)
+    served.application.engine._deciders["auto"].purse = Purse([budget], seed=1)
     answer = await served.post(CHAT, chat(), headers=bearing(SECRETS[Role.CLIENT]))
     decision_id = answer.json()["banditroute"]["decision_id"]
     record = await served.application.engine.receipt(decision_id)

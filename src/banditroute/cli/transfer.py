@@ -29,6 +29,7 @@ from banditroute.cli.console import (
     settings_from,
     table,
 )
+from banditroute.cli.priors import import_priors
 from banditroute.config import Settings
 from banditroute.errors import BanditrouteError, StoreUnusable
 from banditroute.stores import Store, open_store
@@ -69,7 +70,20 @@ def export(
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote; - is stdin.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="What export wrote; - is stdin.")
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Judged answers to start arms with; none: forget them."),
+    ] = None,
+    router: Annotated[
+        str | None, typer.Option(help="With --prior: the router, if several.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="With --prior: only this arm; can be given several times."),
+    ] = None,
     store: StoreOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -81,9 +95,26 @@ def import_(
     the file or none: the store must have nothing of theirs, and until the import has ended
     they cannot be used there; run it again if it was cut short. Routers keep their names, as
     every decision's id carries a digest of its router's.
+
+    With --prior, a router that may be running starts its arms with what is known of them: FILE
+    has one judged answer a line, {"prompt" or "messages", "arm", "score"} and if known "task",
+    "tags", "weight"; or it is a data folder as for `banditroute demo`. Each arm's answers count
+    as at most 200 feedbacks, instead of those given before. Nothing of a file with a mistake
+    is used; run it again if it was cut short.
     """
+    if (source is None) == (prior is None):
+        raise typer.BadParameter("give either a FILE of `banditroute export`, or --prior FILE")
+    if prior is None and (router is not None or arm):
+        raise typer.BadParameter("--router and --arm go with --prior; a FILE is imported whole")
     settings = settings_from(config, store=store)
     _check_lasting(settings)
+    if prior is not None:
+        import_priors(settings, prior, router, arm or [], as_json=as_json)
+    elif source is not None:
+        _import_file(settings, source, as_json=as_json)
+
+
+def _import_file(settings: Settings, source: Path, *, as_json: bool) -> None:
     with _reading(source) as (file, size), _progress("import", size) as advance:
 
         def read(count: int) -> bytes:

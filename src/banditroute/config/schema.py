@@ -117,6 +117,7 @@ class RouterSettings(Table):
         HalfLife, PlainValidator(units.half_life), PlainSerializer(units.written)
     ] = HalfLife()
     drift_detection: bool = True
+    winsorise: Annotated[float, Field(ge=0, le=100)] = 0.0
     baseline_arm: str | None = None
     max_quality_loss: Share = 0.02
     linucb_alpha: Annotated[float, Field(ge=0, le=100)] = 2.0

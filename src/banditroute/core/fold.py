@@ -15,6 +15,7 @@ import numpy as np
 from banditroute.core.beliefs import Knowledge
 from banditroute.core.guard import Guard
 from banditroute.core.posterior import START_NOISE, FeatureGroups
+from banditroute.core.priors import flaw
 from banditroute.core.quality import QualityModel
 from banditroute.core.spending import Spending
 from banditroute.core.usage import UsageModel
@@ -97,7 +98,8 @@ class RouterState:
                 others = self.quarantined.items()
                 self.quarantined = {name: one for name, one in others if name != news.source}
             case Prior():
-                self.quality.set_prior(self._row(news.arm_id), news)
+                if flaw(news, self.groups.dimension) is None:
+                    self.quality.set_prior(self._row(news.arm_id), news)
             case Tuning():
                 self.quality.tune(news)
 

@@ -17,7 +17,7 @@ _ARM = tuple(field.name for field in fields(Arm))
 _SETS = ("capabilities", "regions", "labels")
 _PLACE = ("id", "arm_id", "at_s")
 _SOURCE = ("id", "source", "at_s", "quarantined")
-_TUNING = ("id", "at_s", "half_life_s", "half_life_n", "detect_drift")
+_TUNING = ("id", "at_s", "half_life_s", "half_life_n", "detect_drift", "winsorise_sd")
 _ARM_CHANGE, _SOURCE_CHANGE, _PRIOR, _TUNED = 0, 1, 2, 3
 
 

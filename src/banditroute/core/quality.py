@@ -9,7 +9,8 @@ scaled away (:mod:`banditroute.core.drift`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -68,6 +69,7 @@ class QualityModel:
     drift: DriftWatch = field(default_factory=DriftWatch)
     priors: dict[int, Prior] = field(default_factory=dict)
     tuning: Tuning | None = None
+    limits: list[tuple[DecisionId, float | None]] = field(default_factory=list)
     readings: int = 0
     refit_at: int = FIRST_REFIT
 
@@ -101,6 +103,7 @@ class QualityModel:
         aged = self._age(entry.decision_id)
         kept = self.ages.left(row, entry.decision_id)
         self.ages.meet(entry.decision_id)
+        old, new = self._bounded(entry, old), self._bounded(entry, new)
         if old is not None:
             self._count(row, x, old, -kept)
             self.taught[row] -= 1
@@ -121,19 +124,24 @@ class QualityModel:
     def tune(self, tuning: Tuning) -> None:
         """Forget as told, from now on."""
         self.tuning = tuning
+        self.limits.append((tuning.id, tuning.winsorise_sd))
         self.ages.begin(tuning.id, self.readings)
 
     def set_prior(self, row: int, prior: Prior) -> None:
         """Take in what is known of an arm from elsewhere, instead of what was given before.
 
-        It counts as at most ``MOST_PRIOR_N`` readings.
+        It counts as at most ``MOST_PRIOR_N`` readings; one of none leaves nothing given.
         """
         self._age(prior.id)
         if row in self.priors:
             self._add_prior(row, -1.0)
-        self.priors[row] = prior
+            del self.priors[row]
+        if self.taught[row] == 0:
+            self._clear(row)  # no rounding residue stays of the one before
         self.ages.meet(prior.id)
-        self._add_prior(row, 1.0)
+        if prior.n > 0.0:
+            self.priors[row] = prior
+            self._add_prior(row, 1.0)
         self._refit()
 
     def refreshed(self) -> tuple[Matrix, Matrix]:
@@ -157,6 +165,21 @@ class QualityModel:
     def _scale(self, row: int | slice, kept: float) -> None:
         self.sums.scale(row, kept)
         self.sources.scale(row, kept)
+
+    def _bounded(self, entry: QualityEvidence, reading: Reading | None) -> Reading | None:
+        """A reading no further from where it was expected than was asked for at its decision.
+
+        It depends on the decision and on what was said alone, and so can be taken back.
+        """
+        asked = bisect(self.limits, entry.decision_id, key=lambda limit: limit[0])
+        most = self.limits[asked - 1][1] if asked else None
+        if reading is None or most is None:
+            return reading
+        low, high = entry.expected - most * entry.spread, entry.expected + most * entry.spread
+        voices = [replace(v, score=min(max(v.score, low), high)) for v in _voices(reading)]
+        total = sum(voice.weight for voice in voices)
+        quality = sum(voice.weight * voice.score for voice in voices) / total
+        return Reading(quality, reading.weight, tuple(voices))
 
     def _count(self, row: int, x: Vector, reading: Reading, share: float) -> None:
         """Add a reading at ``share`` of its weight, or take one back."""

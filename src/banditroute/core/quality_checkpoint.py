@@ -46,6 +46,7 @@ def to_plain(model: QualityModel) -> dict[str, Any]:
         "scalings": [list(astuple(scaling)) for scaling in model.ages.scalings],
         "drift": _drift_to_plain(model.drift),
         "tuning": None if model.tuning is None else news.to_plain(model.tuning),
+        "limits": [list(limit) for limit in model.limits],
         "priors": [news.to_plain(prior) for prior in model.priors.values()],
     }
 
@@ -76,6 +77,7 @@ def from_plain(plain: Any, groups: FeatureGroups, rows: dict[str, int]) -> Quali
         drift=_drift(plain["drift"], k),
         priors={rows[prior.arm_id]: prior for prior in priors},
         tuning=tuning,
+        limits=[_limit(*limit) for limit in plain["limits"]],
         readings=int(plain["readings"]),
         refit_at=int(plain["refit_at"]),
     )
@@ -112,6 +114,12 @@ def _prior(found: News, d: int) -> Prior:
     if not isinstance(found, Prior) or found.gram.shape != (d, d) or not found.n > 0.0:
         raise ValueError("this is no prior of these context features")
     return found
+
+
+def _limit(from_id: Any, most: Any) -> tuple[str, float | None]:
+    if most is not None and not float(most) > 0.0:
+        raise ValueError(f"scores cannot be bounded by {most}")
+    return str(from_id), None if most is None else float(most)
 
 
 def _tuning(found: News) -> Tuning:

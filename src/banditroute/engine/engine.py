@@ -9,23 +9,23 @@ from contextlib import suppress
 from dataclasses import astuple, replace
 from functools import partial
 
-from banditroute.core.beliefs import Knowledge, Objective
-from banditroute.core.choice import Choice, Rules, choose, eligible, recompute
+from banditroute.core.beliefs import Knowledge
+from banditroute.core.choice import Choice, Rules, recompute
 from banditroute.core.context import Featurizer
-from banditroute.core.eligibility import NO_EXCUSE, excluded
 from banditroute.core.feedback import apply
 from banditroute.core.identity import Mint, made_for
 from banditroute.core.policies import Fixed, Greedy
 from banditroute.core.posterior import FeatureGroups
-from banditroute.core.purse import NOTHING_SPENT, Ledger, Purse
+from banditroute.core.priors import flaw
+from banditroute.core.purse import NOTHING_SPENT, Ledger
 from banditroute.core.spending import ROUTER
 from banditroute.engine.backlog import Backlog
 from banditroute.engine.budgets import BudgetReport, Spent, budget_reports, spent
+from banditroute.engine.deciding import Call, Decider
 from banditroute.engine.follower import Features, Follower
 from banditroute.engine.guarding import GuardReport, guard_report
-from banditroute.engine.refusals import refusal
 from banditroute.engine.reports import ArmReport, estimates, reports
-from banditroute.engine.rosters import InForce, Rosters
+from banditroute.engine.rosters import InForce
 from banditroute.engine.spec import RouterSpec
 from banditroute.errors import (
     InvalidRequest,
@@ -48,6 +48,7 @@ from banditroute.values import (
     News,
     Outcome,
     OutcomeEvidence,
+    Prior,
     Request,
     Tuning,
 )
@@ -83,12 +84,11 @@ class Engine:
         self.clock = clock
         self._backlog = Backlog(store.recorder())
         features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
-        self._purses = {spec.name: Purse(spec.budgets, spec.rules.seed) for spec in routers}
+        self._deciders = {spec.name: Decider(spec, featurizer, mint) for spec in routers}
         self._followers = {
             name: Follower(store, name, features, partial(self._estimates, name), self._settle)
             for name in self.routers
         }
-        self._rosters = {spec.name: Rosters(spec.roster) for spec in routers}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -142,7 +142,7 @@ class Engine:
 
     def in_force(self, router: str) -> InForce:
         """The arms that a router has now."""
-        return self._rosters[router].at(self._followers[router].knowledge)
+        return self._deciders[router].rosters.at(self._followers[router].knowledge)
 
     def router_of_arm(self, arm_id: str) -> RouterSpec:
         """The first router that has an arm now. Raises UnknownModel if none has."""
@@ -166,7 +166,7 @@ class Engine:
         """
         spec = self.routers[router]
         rules = self._rules(spec, explore=request.wishes.explore)
-        return self._decide(spec, rules, request, out=out or {}, parent=parent)
+        return self._drawn(spec, rules, Call(request, out or {}, parent=parent))
 
     def decide_for_arm(
         self, arm_id: str, request: Request, *, out: Mapping[str, str] | None = None
@@ -178,7 +178,7 @@ class Engine:
         """
         spec = self.router_of_arm(arm_id)
         rules = Rules(Fixed(arm_id), floor=0.0, seed=spec.rules.seed)
-        made = self._decide(spec, rules, request, out=out or {}, named=arm_id)
+        made = self._drawn(spec, rules, Call(request, out or {}, named=arm_id))
         return replace(made, explored=False)
 
     def remember(self, decision: Decision) -> None:
@@ -259,8 +259,11 @@ class Engine:
     async def announce(self, router: str, news: News) -> Learned:
         """Log an operator's news, durably; the next decision here is made in its knowledge.
 
-        Raises StoreUnavailable; announcing it again, by the same id, changes nothing.
+        Raises InvalidRequest for a prior that nothing can be learned from, and StoreUnavailable;
+        announcing it again, by the same id, changes nothing.
         """
+        if isinstance(news, Prior) and (why := flaw(news, self.featurizer.dimension)):
+            raise InvalidRequest(f"the prior of arm {news.arm_id!r} {why}", param="prior")
         status = await self.store.announce(router, news)
         await self.level(router)
         return status
@@ -271,7 +274,7 @@ class Engine:
         Everything acknowledged before the call is in it. Raises UnknownModel.
         """
         knowledge = await self.level(router)
-        roster = self._rosters[router].at(knowledge).roster
+        roster = self._deciders[router].rosters.at(knowledge).roster
         return knowledge.position, reports(knowledge, roster, self.clock())
 
     async def guard(self, router: str) -> GuardReport:
@@ -300,7 +303,7 @@ class Engine:
     def budgets_now(self, router: str) -> list[BudgetReport]:
         """As :meth:`budgets`, from what is folded here, without waiting for anything."""
         ledger = Ledger(self._followers[router].knowledge.accounts, self.clock())
-        return budget_reports(self._purses[router].standings(ledger), ledger.now_s)
+        return budget_reports(self._deciders[router].purse.standings(ledger), ledger.now_s)
 
     def spent_now(self, router: str) -> list[Spent]:
         """What was spent in a router as far as is folded here: by all, then by other payers."""
@@ -318,7 +321,7 @@ class Engine:
 
     def _estimates(self, router: str, knowledge: Knowledge) -> list[ArmEstimate]:
         spec = self.routers[router]
-        roster = self._rosters[router].at(knowledge).roster
+        roster = self._deciders[router].rosters.at(knowledge).roster
         return estimates(knowledge, roster, spec.objective, self.clock())
 
     def _rules(self, spec: RouterSpec, *, explore: bool) -> Rules:
@@ -330,80 +333,17 @@ class Engine:
             return replace(spec.rules, policy=Fixed(spec.baseline.arm_id))
         return spec.rules
 
-    def _decide(
-        self,
-        spec: RouterSpec,
-        rules: Rules,
-        request: Request,
-        *,
-        out: Mapping[str, str],
-        parent: Decision | None = None,
-        named: str | None = None,
-    ) -> Decision:
-        wishes, now_s = request.wishes, self.clock()
-        in_force = self.in_force(spec.name)
-        knowledge, purse = self._followers[spec.name].knowledge, self._purses[spec.name]
-        tags = (f"tag:{tag}" for tag in wishes.tags)
-        payers = purse.watched(list(dict.fromkeys([*request.payers, *tags])))
-        ledger = Ledger(knowledge.accounts, now_s)
-        context = self.featurizer.context(request)
-        objective = Objective(
-            wishes.answer_value_usd or spec.objective.answer_value_usd,
-            wishes.patience_s or spec.objective.patience_s,
-            purse.price(payers),
-        )
-        roster = in_force.roster
-        beliefs = knowledge.beliefs(roster, context, objective, now_s)
-        reasons = excluded(roster, context, wishes, beliefs, {**out, **in_force.paused})
-        unable = {arm_id: why for arm_id, why in reasons.items() if why not in NO_EXCUSE}
-        reasons = purse.over_budget(beliefs, unable, payers, ledger) | reasons
-        if named is not None:
-            beliefs = beliefs.take([roster.ids.index(named)])
-            roster = roster.only(named)
-            reasons = {arm_id: why for arm_id, why in reasons.items() if arm_id == named}
-        if len(reasons) == len(roster):
-            drawn_on = [s for s in purse.standings(ledger) if s.budget.payer in {ROUTER, *payers}]
-            raise refusal(spec.name, beliefs, reasons, drawn_on, now_s)
-        decision_id = self.mint.decision_id(spec.name)
-        allowed = eligible(beliefs, reasons)
-        purse.note(in_force.roster.ids, allowed, objective, payers, ledger)
-        usual = knowledge.usage.recent_spend_usd()
-        choice = choose(allowed, roster, rules, usual, decision_id)
-        purse.reserve(decision_id, _expected_usd(choice), payers, now_s)
-        return Decision(
-            id=decision_id,
-            router=spec.name,
-            arm_id=choice.arm_id,
-            propensity=choice.propensity,
-            candidates=choice.candidates,
-            excluded=reasons,
-            x=context.x,
-            fingerprint=self.featurizer.fingerprint,
-            position=knowledge.position,
-            policy=rules.policy.spec,
-            floor=rules.floor,
-            seed=rules.seed,
-            answer_value_usd=objective.answer_value_usd,
-            patience_s=objective.patience_s,
-            made_at_s=now_s,
-            input_tokens=context.input_tokens,
-            max_output_tokens=context.max_output_tokens,
-            degraded=self.degraded,
-            task=wishes.task,
-            tags=wishes.tags,
-            session_id=wishes.session_id,
-            parent_id=parent.id if parent else None,
-            noise=knowledge.hyper.noise,
-            budget_price=objective.budget_price,
-            payers=payers,
-        )
+    def _drawn(self, spec: RouterSpec, rules: Rules, call: Call) -> Decision:
+        knowledge = self._followers[spec.name].knowledge
+        made = self._deciders[spec.name].decide(call, rules, knowledge, self.clock())
+        return replace(made, degraded=True) if self.degraded else made
 
     def _settle(self, entries: Sequence[Evidence]) -> None:
         """What calls cost is in the log: nothing needs to be set aside for them any more."""
         for entry in entries:
             if isinstance(entry, OutcomeEvidence):
-                for purse in self._purses.values():
-                    purse.settle(entry.decision_id)
+                for decider in self._deciders.values():
+                    decider.purse.settle(entry.decision_id)
 
     def _is_quarantined(self, router: str, source: str) -> bool:
         return source in self._followers[router].knowledge.quarantined
@@ -483,11 +423,6 @@ def _falls_behind(spec: RouterSpec, knowledge: Knowledge) -> bool:
         return False
     row = knowledge.rows.get(spec.baseline.arm_id)
     return row is not None and knowledge.guard.quality_loss(row) > spec.baseline.max_quality_loss
-
-
-def _expected_usd(choice: Choice) -> float:
-    """What the chosen call is expected to cost."""
-    return next(c.cost_usd for c in choice.candidates if c.arm_id == choice.arm_id)
 
 
 def _is_dead(task: asyncio.Task[None]) -> bool:

@@ -20,11 +20,15 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """How old evidence fades: by half every so many seconds or readings, and at alarms of drift."""
+    """How old evidence fades: by half every so many seconds or readings, and at alarms of drift.
+
+    ``winsorise_sd`` bounds how far from its expectation a score counts, in standard deviations.
+    """
 
     half_life_s: float | None = None
     half_life_n: float | None = None
     detect_drift: bool = True
+    winsorise_sd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

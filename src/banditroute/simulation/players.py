@@ -67,6 +67,7 @@ class RouterPlayer:
         self.state = RouterState.empty(groups)
         self.purse = Purse([budget] if budget else [], rules.seed)
         self._knowledge: Knowledge | None = None
+        self._expected: dict[str, dict[str, tuple[float, float]]] = {}
 
     def probabilities(self, ask: Ask) -> Vector:
         """As the engine would draw."""
@@ -79,6 +80,10 @@ class RouterPlayer:
         allowed = eligible(beliefs, reasons)
         self.purse.note(ask.roster.ids, allowed, objective, (), ledger)
         usual = knowledge.usage.recent_spend_usd()
+        noise = knowledge.hyper.noise
+        spread = np.sqrt(noise + allowed.quality_sd**2).tolist()
+        expected = zip(allowed.quality.tolist(), spread, strict=True)
+        self._expected[ask.decision_id] = dict(zip(allowed.arm_ids, expected, strict=True))
         choice = choose(allowed, ask.roster, self.rules, usual, ask.decision_id)
         return _spread(probabilities_of(choice), allowed, ask.roster)
 
@@ -102,6 +107,7 @@ class RouterPlayer:
 
     def told(self, ask: Ask, row: int, propensity: float, quality: float) -> None:
         """A feedback enters the log."""
+        expected, spread = self._expected.pop(ask.decision_id)[ask.roster.ids[row]]
         entry = QualityEvidence(
             position=self.state.position + 1,
             decision_id=ask.decision_id,
@@ -110,6 +116,8 @@ class RouterPlayer:
             old=None,
             new=Reading(quality, 1.0),
             propensity=propensity,
+            expected=expected,
+            spread=spread,
         )
         self._take(entry)
 

@@ -58,7 +58,7 @@ def run(job: Job) -> Seen:
     swap = Swapped(int(rank[-1]), int(rank[len(rank) // 2]))
     course = Scenario(changes={half: swap} if job.changes else {})
     player = router(posed, job.seed)
-    player.state.quality.tuning = Tuning("", 0.0, detect_drift=job.detect)
+    player.state.quality.tune(Tuning("", 0.0, detect_drift=job.detect))
     quality = play(player, posed, order, job.seed, course).quality
     return Seen(
         before=float(quality[half - AFTER // 3 : half].mean()),

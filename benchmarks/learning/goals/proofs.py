@@ -199,7 +199,7 @@ def _log(words: list[Feedback], x: dict[str, Vector], arm: dict[str, str]) -> li
 
 def _folded(log: list[QualityEvidence], groups: FeatureGroups, rng: random.Random) -> RouterState:
     state = RouterState.empty(groups)
-    state.quality.tuning = Tuning("", 0.0, detect_drift=False)
+    state.quality.tune(Tuning("", 0.0, detect_drift=False))
     at = 0
     while at < len(log):
         step = rng.randint(1, 50)

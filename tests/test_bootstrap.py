@@ -8,6 +8,7 @@ from banditroute.bootstrap import build, build_engine
 from banditroute.config import default_text, parse
 from banditroute.core.pacing import Budget
 from banditroute.core.policies import EpsilonGreedy, Fixed, Greedy, LinUCB, Thompson, Uniform
+from banditroute.engine import Forgetting
 from banditroute.errors import DataError
 from banditroute.providers.openai import OpenAIProvider
 from banditroute.providers.replay import Replay
@@ -68,6 +69,20 @@ def test_a_router_keeps_the_budgets_of_the_file():
         Budget(usd_per_day=2.0),
         Budget("tag:batch", usd_per_request=0.5, refuse=True),
     )
+
+
+FORGETTING = {
+    "": Forgetting(),
+    "half_life = 200\ndrift_detection = false": Forgetting(half_life_n=200.0, detect_drift=False),
+    'half_life = "1d"': Forgetting(half_life_s=86_400.0),
+    "winsorise = 0": Forgetting(winsorise_sd=None),
+    "winsorise = 1.5": Forgetting(winsorise_sd=1.5),
+}
+
+
+@pytest.mark.parametrize("text", FORGETTING)
+def test_a_router_forgets_and_bounds_scores_as_its_table_says(text):
+    assert build_engine(settings(text)).routers["auto"].forgetting == FORGETTING[text]
 
 
 POLICIES = {

@@ -11,6 +11,7 @@ from banditroute.config import (
     load,
     parse,
 )
+from banditroute.config.units import HalfLife
 from banditroute.errors import ConfigError
 from banditroute.values import Arm
 
@@ -53,6 +54,7 @@ def test_a_file_without_routers_has_one_named_auto_with_every_arm():
     assert (router.name, router.policy, router.floor) == ("auto", "thompson", 0.005)
     assert (router.answer_value_usd, router.patience_s) == (0.05, 120)
     assert (router.max_attempts, router.linucb_alpha, router.epsilon) == (3, 2.0, 0.05)
+    assert (router.half_life, router.drift_detection, router.winsorise) == (HalfLife(), True, 0.0)
     assert [arm.id for arm in settings.arms_of(router)] == ["one", "two"]
 
 

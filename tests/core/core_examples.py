@@ -120,15 +120,17 @@ def random_log(
     return log
 
 
-def eventful_log(rng: np.random.Generator, length: int = 500) -> list[Evidence]:
+def eventful_log(rng: np.random.Generator, length: int = 800) -> list[Evidence]:
     """A log in which everything happens that a router's state remembers.
 
     Arms that turn bad and good again, three sources that differ, words that come late, change
-    and are taken back, calls that others pay for, priors, and half-lives from halfway on.
+    and are taken back, calls that others pay for, priors, half-lives from halfway on, and
+    bounds of scores.
     """
     log: list[Evidence] = []
     known: dict[int, Reading | None] = {}
-    made = [(f"arm-{rng.integers(3)}", vector(rng, 5)) for _ in range(length)]
+    made = [(f"arm-{rng.integers(2)}", vector(rng, 5)) for _ in range(length)]
+    predicted = rng.uniform(0.3, 0.7, size=length)
     for position in range(1, length + 1):
         at = int(rng.integers(max(0, position - 30), position))
         arm_id, x = made[at]
@@ -138,10 +140,11 @@ def eventful_log(rng: np.random.Generator, length: int = 500) -> list[Evidence]:
         elif rng.uniform() < 0.2:
             log.append(_paid_outcome(rng, position, id_at(at), arm_id, x))
         else:
-            old, new = known.get(at), _spoken(rng, level=0.05 if at // 150 % 2 else 0.95)
+            old, new = known.get(at), _spoken(rng, level=0.05 if 3 * at // length % 2 else 0.95)
             known[at] = new = None if old is not None and rng.uniform() < 0.3 else new
             entry = QualityEvidence(position, id_at(at), arm_id, x, old, new)
-            log.append(replace(entry, propensity=float(rng.uniform(0.1, 1.0))))
+            place = {"expected": float(predicted[at]), "spread": 0.3}
+            log.append(replace(entry, propensity=float(rng.uniform(0.1, 1.0)), **place))
     return log
 
 
@@ -214,7 +217,11 @@ def _telling(rng: np.random.Generator, position: int, length: int) -> News | Non
     id_ = id_at(position)
     if position in {5, length // 3, 2 * length // 3}:
         return prior(rng, id_, int(rng.integers(20, 300)), f"arm-{position % 2}")
+    if position == length // 4:
+        return Tuning(id_, NOW_S, winsorise_sd=1.0)
     if position == length // 2:
+        return Tuning(id_, NOW_S, half_life_s=300.0, half_life_n=300.0, winsorise_sd=1.5)
+    if position == 3 * length // 4:
         return Tuning(id_, NOW_S, half_life_s=300.0, half_life_n=300.0)
     return source_change("bot", True, id_) if position == 7 else None
 

@@ -28,7 +28,7 @@ from banditroute.core.posterior import FeatureGroups
 from banditroute.errors import CheckpointInvalid
 from banditroute.values import Announcement, ArmStatus, Checkpoint
 
-EVENTFUL = eventful_log(np.random.default_rng(12), 300)
+EVENTFUL = eventful_log(np.random.default_rng(12))
 STATE = folded(random_log(np.random.default_rng(5), 120))
 SAVED = save(STATE, "features")
 
@@ -201,8 +201,10 @@ def places(value, path=()):
             yield from places(inner, (*path, key))
 
 
-LIVELY = save(folded(EVENTFUL[:250]), "features")
-assert folded(EVENTFUL[:250]).quality.drift.alarms
+LIVED = folded(EVENTFUL[:500])
+LIVELY = save(LIVED, "features")
+assert LIVED.quality.drift.alarms
+assert len(LIVED.quality.limits) == 2
 PLACES = list(places(msgpack.unpackb(LIVELY.payload)))
 SECTIONS = sorted({path[:2] for path in PLACES}, key=str)
 IN_SECTION = {section: [p for p in PLACES if p[:2] == section] for section in SECTIONS}
@@ -221,7 +223,7 @@ def test_nonsense_anywhere_in_a_lively_state_is_refused_or_can_be_lived_with(pat
         state = load(filed(content, LIVELY.position), GROUPS)
     except CheckpointInvalid:
         return
-    state.fold(EVENTFUL[250:260])
+    state.fold(EVENTFUL[500:510])
     state.knowledge()
     save(state, "features")
 
@@ -391,6 +393,26 @@ def test_evidence_that_ages_without_a_time_is_refused(place):
     content = msgpack.unpackb(LIVELY.payload)
     content["quality"]["ages"][place] = "decision-7"
     assert_refused(filed(content, LIVELY.position), words="ages")
+
+
+@pytest.mark.parametrize("most", [0.0, -1.5, float("nan"), float("inf")])
+def test_a_bound_of_scores_that_bounds_nothing_is_refused(most):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["limits"][0][1] = most
+    assert_refused(filed(content, LIVELY.position), words="bounded")
+
+
+def test_bounds_of_scores_out_of_order_are_refused():
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["limits"].reverse()
+    assert_refused(filed(content, LIVELY.position), words="order")
+
+
+@pytest.mark.parametrize("junk", [7, "wide", [["id"]], [["id", "wide"]], [["id", 1.5, 2.5]]])
+def test_bounds_of_scores_that_cannot_be_read_are_refused(junk):
+    content = msgpack.unpackb(LIVELY.payload)
+    content["quality"]["limits"] = junk
+    assert_refused(filed(content, LIVELY.position), words="cannot be read")
 
 
 def test_a_prior_of_other_features_or_of_nothing_is_refused():

@@ -47,7 +47,7 @@ EVENTFUL = eventful_log(np.random.default_rng(12))
 
 
 def test_an_eventful_log_holds_everything_that_a_state_remembers():
-    """Guards the tests that fold it: alarms, sources, half-lives, priors, accounts, a guard."""
+    """Guards the tests that fold it: alarms, sources, half-lives, bounds, priors, accounts."""
     state = folded(EVENTFUL)
     quality = state.quality
     assert len(quality.drift.alarms) >= 2
@@ -57,6 +57,7 @@ def test_an_eventful_log_holds_everything_that_a_state_remembers():
     assert set(state.spending.accounts) == {"", "team"}
     assert state.guard.n.min() > 50.0
     assert quality.tuning is not None
+    assert [most for _, most in quality.limits] == [1.0, 1.5, None]
 
 
 def test_one_entry_at_a_time_gives_the_same_bytes():

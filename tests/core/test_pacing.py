@@ -23,6 +23,7 @@ from banditroute.core.pacing import (
     Pacer,
     Window,
     affordable_price,
+    horizon,
     target,
     thrifty_price,
 )
@@ -267,11 +268,27 @@ def test_the_budget_itself_is_left_even_in_debt():
     assert pacer_of(usd_per_request=B).left_usd(account, 0.0, NOW_S) == B
 
 
+CHEAP = Window(("a",))  # one decision, for one cheap call: no call is a lump
+CHEAP.note(Offer([0], np.zeros(1), np.zeros(1), np.full(1, B), np.zeros(1)), np.zeros(1))
+
+
+def test_where_one_call_costs_many_requests_budgets_spending_is_brought_back_slowly():
+    """At 23 B a call the horizon is 230 requests, so the debt of one costs each a tenth of B."""
+    assert horizon(B, 0.5 * B) == HORIZON
+    assert horizon(B, 23.0 * B) == pytest.approx(10.0 * 23.0)
+    assert target(B, -23.0 * B, horizon(B, 23.0 * B)) == pytest.approx(0.9 * B)
+    window = Window(("cheap", "dear"))
+    cost = np.array([B, 23.0 * B])
+    window.note(Offer([0, 1], np.array([0.5, 0.6]), np.zeros(2), cost, np.zeros(2)), np.zeros(2))
+    assert window.dearest(0.0) == 23.0 * B
+    assert window.dearest(1.0 / B) == B
+
+
 def test_savings_count_whole_for_the_wall_and_capped_for_the_price():
     account = account_of(*((NOW_S, 0.0) for _ in range(500)))
     pacer = pacer_of(usd_per_request=B)
     assert pacer.left_usd(account, 0.0, NOW_S) == pytest.approx((500.0 + HEADROOM) * B)
-    assert pacer._targets(account, NOW_S) == [pytest.approx(B * (1.0 + CARRY / HORIZON))]
+    assert pacer._targets(CHEAP, account, NOW_S) == [pytest.approx(B * (1.0 + CARRY / HORIZON))]
 
 
 def test_looking_twice_counts_nothing_twice():

@@ -9,7 +9,7 @@ import pytest
 from core_examples import BIAS_ONLY, GROUPS, id_at, prior, vector
 
 from banditroute.core.ages import EVERY_ARM
-from banditroute.core.drift import KEPT_N
+from banditroute.core.drift import KEPT_N, SURE_N
 from banditroute.core.posterior import FeatureGroups, Hyperparameters, all_posteriors
 from banditroute.core.quality import (
     EM_STEPS,
@@ -285,16 +285,14 @@ TUNINGS = [
 ]
 
 
+@pytest.mark.usefixtures("jumpy")
 @pytest.mark.parametrize("tuning", TUNINGS, ids=["drift", "n", "s", "all"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_sums_are_those_of_every_standing_word_and_what_is_left_of_it(
-    monkeypatch, tuning, seed
-):
+def test_the_sums_are_those_of_every_standing_word_and_what_is_left_of_it(tuning, seed):
     """First words that come late, amendments and retractions in any order, amid alarms.
 
     A share is kept for every decision, heard of or not: a scaling is of all made by then.
     """
-    monkeypatch.setattr("banditroute.core.drift.THRESHOLD", 3.0)
     rng, model = np.random.default_rng(seed), model_of(2)
     model.tuning = tuning
     made = [(int(rng.integers(2)), vector(rng, 5), id_at(at)) for at in range(400)]
@@ -338,10 +336,11 @@ def assert_same_sources(left, right):
 
 
 def fallen() -> tuple[QualityModel, list[QualityEvidence]]:
-    """An arm that fell from 0.9 to 0.1, and the first words on it, up to its alarm."""
+    """An arm that fell from 0.9 to 0.1 once it was known, and the words on it up to its alarm."""
     model, said = model_of(1, BIAS_ONLY), []
     while not model.drift.alarms:
-        said.append(word(UNIT, Reading(0.9 if len(said) < 100 else 0.1, 0.8), at=len(said)))
+        value = 0.9 if len(said) < 2 * SURE_N else 0.1
+        said.append(word(UNIT, Reading(value, 0.8), at=len(said)))
         model.revise(0, said[-1])
     return model, said
 
@@ -366,8 +365,8 @@ def test_after_an_alarm_a_late_word_on_an_old_decision_counts_as_little_as_the_o
     assert model.sums.n[0] - before == pytest.approx(0.5)
 
 
-def test_permuting_the_arms_permutes_everything(rng, monkeypatch):
-    monkeypatch.setattr("banditroute.core.drift.THRESHOLD", 3.0)
+@pytest.mark.usefixtures("jumpy")
+def test_permuting_the_arms_permutes_everything(rng):
     order, pieces = [2, 0, 1], []
     for at, (row, entry) in enumerate(random_pieces(rng, 400)):
         pieces.append((row, replace(entry, new=random_voices(rng, level=at // 100 % 2))))
@@ -450,8 +449,8 @@ def test_a_prior_counts_as_at_most_two_hundred_readings(rng):
     np.testing.assert_allclose(model.sums.moment[0], small.moment, atol=1e-9)
 
 
-def test_a_prior_replaces_the_one_before_also_after_an_alarm(rng, monkeypatch):
-    monkeypatch.setattr("banditroute.core.drift.THRESHOLD", 3.0)
+@pytest.mark.usefixtures("jumpy")
+def test_a_prior_replaces_the_one_before_also_after_an_alarm(rng):
     pieces, first = random_pieces(rng, 200, arms=1), prior(rng, "d-000000", 100)
     last = prior(rng, "e", 50)
     with_both, with_last = model_of(1), model_of(1)

@@ -89,6 +89,24 @@ async def test_how_to_forget_is_logged_where_the_log_says_otherwise_and_only_the
             await until(lambda: first.followers["auto"].knowledge.position == 2)
 
 
+async def test_winsorising_is_told_every_replica_and_bounds_what_a_score_counts(clock):
+    spec = replace(uniform(), forgetting=Forgetting(winsorise_sd=0.5))
+    async with running(engine_on(memory(clock), clock, spec)) as engine:
+        await until(lambda: engine.followers["auto"].knowledge.tuning is not None)
+        assert engine.followers["auto"].knowledge.tuning.winsorise_sd == 0.5
+        decision = engine.decide("auto", asking())
+        engine.remember(decision)
+        engine.record(decision, outcome(decision))
+        await engine.learn([score(engine, decision, 1.0)])
+        await engine.level("auto")
+        _, reports = await engine.arms("auto")
+        (quality,) = (one.quality for one in reports if one.id == decision.arm_id)
+        chosen = next(one for one in decision.candidates if one.arm_id == decision.arm_id)
+        spread = (decision.noise + chosen.quality_sd**2) ** 0.5
+        assert quality == pytest.approx(chosen.quality + 0.5 * spread)
+        assert quality < 0.9
+
+
 async def test_with_a_half_life_the_latest_answers_weigh_most(clock):
     spec = replace(uniform(), forgetting=Forgetting(half_life_n=50.0, detect_drift=False))
     async with running(engine_on(memory(clock), clock, spec)) as engine:

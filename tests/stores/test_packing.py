@@ -47,6 +47,7 @@ from banditroute.values import (
     Reading,
     Retraction,
     SourceChange,
+    Tuning,
     Voice,
 )
 
@@ -119,7 +120,11 @@ news = (
     st.builds(ArmChange, texts, texts, floats, st.sampled_from(ArmStatus), st.none() | arms, texts)
     | st.builds(SourceChange, texts, texts, floats, st.booleans())
     | priors()
-)
+    | st.builds(
+        Tuning, texts, floats, st.none() | floats, st.none() | floats, st.booleans(),
+        st.none() | floats,
+    )
+)  # fmt: skip
 evidence = st.one_of(
     st.builds(
         QualityEvidence,

@@ -24,6 +24,7 @@ WINDOW = 500  # W: decisions that λ is found on
 EVERY = 10  # decisions between two findings
 CARRY = 10.0  # what is saved up and paced for, in requests: a fall in price must end in no spree
 HEADROOM = 10.0  # requests whose budget may be used up beyond what was ever saved
+LUMP = 10.0  # but over so many times the dearest chosen call, in B, where that is longer
 HORIZON = 50.0  # requests over which spending is brought back to the budget; 500 runs into the wall
 LOWEST, HIGHEST = 0.01, 4.0  # bounds of the corrected target, in B
 LOG10_PRICE = (-7.0, 3.0)  # λ·B lies between 10 to these powers
@@ -73,10 +74,16 @@ class Window:
 
     def chosen(self, price: float) -> tuple[float, float]:
         """Mean cost and mean quality of choosing the best by utility − price·cost."""
+        places = self._best(price)
+        return float(self.cost[places].mean()), float(self.quality[places].mean())
+
+    def dearest(self, price: float) -> float:
+        """The cost of the dearest call that would be chosen."""
+        return float(self.cost[self._best(price)].max())
+
+    def _best(self, price: float) -> tuple[np.ndarray, np.ndarray]:
         size = min(self.count, self.size)
-        best = np.argmax(self.utility[:size] - price * self.cost[:size], axis=1)
-        rows = np.arange(size)
-        return float(self.cost[rows, best].mean()), float(self.quality[rows, best].mean())
+        return np.arange(size), np.argmax(self.utility[:size] - price * self.cost[:size], axis=1)
 
 
 def affordable_price(window: Window, target_usd: float) -> float:
@@ -119,9 +126,18 @@ def thrifty_price(window: Window, least_quality: float) -> float:
     return price
 
 
-def target(budget_usd: float, credit_usd: float) -> float:
+def horizon(budget_usd: float, dearest_usd: float) -> float:
+    """Over how many requests to bring spending back to the budget.
+
+    Where a single call costs many B it takes longer: one such call must not send all the
+    requests after it to the cheapest arm.
+    """
+    return max(HORIZON, LUMP * dearest_usd / budget_usd)
+
+
+def target(budget_usd: float, credit_usd: float, horizon_n: float = HORIZON) -> float:
     """What to spend a request: B plus its part of what was saved, within (0.01 B, 4 B)."""
-    wanted = budget_usd + credit_usd / HORIZON
+    wanted = budget_usd + credit_usd / horizon_n
     return min(max(wanted, LOWEST * budget_usd), HIGHEST * budget_usd)
 
 
@@ -188,12 +204,13 @@ class Pacer:
         return periods
 
     def _reprice(self, window: Window, account: Account, now_s: float) -> None:
-        prices = [affordable_price(window, wanted) for wanted in self._targets(account, now_s)]
+        targets = self._targets(window, account, now_s)
+        prices = [affordable_price(window, wanted) for wanted in targets]
         if self.budget.least_quality is not None:
             prices.append(thrifty_price(window, self.budget.least_quality))
         self.price = max(prices, default=0.0)
 
-    def _targets(self, account: Account, now_s: float) -> list[float]:
+    def _targets(self, window: Window, account: Account, now_s: float) -> list[float]:
         """What a request may cost on average, by each limit; above 0."""
         wanted = [
             max(whole - spent, 1e-9 * whole) / account.expected_by(end_s, now_s)
@@ -201,7 +218,9 @@ class Pacer:
         ]
         if self.budget.usd_per_request is not None:
             self._save_up(account)
-            wanted.append(target(self.budget.usd_per_request, self._credit_usd))
+            budget_usd = self.budget.usd_per_request
+            horizon_n = horizon(budget_usd, window.dearest(self.price))
+            wanted.append(target(budget_usd, self._credit_usd, horizon_n))
         return wanted
 
     def _save_up(self, account: Account) -> None:

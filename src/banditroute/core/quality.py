@@ -9,7 +9,7 @@ scaled away (:mod:`banditroute.core.drift`).
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,7 +55,8 @@ class QualityModel:
 
     ``means`` (K, d) and ``covariances`` (K, d, d) are always those of ``sums`` under ``hyper``,
     every source on the anchor's scale as of the last refit. ``taught`` (K,) counts the
-    decisions whose feedback is in the sums. Updated in place.
+    decisions whose feedback is in the sums. ``limits`` says after which decision scores are
+    bounded by how many standard deviations, in order. Updated in place.
     """
 
     groups: FeatureGroups
@@ -124,7 +125,8 @@ class QualityModel:
     def tune(self, tuning: Tuning) -> None:
         """Forget as told, from now on."""
         self.tuning = tuning
-        self.limits.append((tuning.id, tuning.winsorise_sd))
+        self.ages.meet(tuning.id)
+        self.limits.append((self.ages.newest, tuning.winsorise_sd))
         self.ages.begin(tuning.id, self.readings)
 
     def set_prior(self, row: int, prior: Prior) -> None:
@@ -171,7 +173,7 @@ class QualityModel:
 
         It depends on the decision and on what was said alone, and so can be taken back.
         """
-        asked = bisect(self.limits, entry.decision_id, key=lambda limit: limit[0])
+        asked = bisect_left(self.limits, entry.decision_id, key=lambda limit: limit[0])
         most = self.limits[asked - 1][1] if asked else None
         if reading is None or most is None:
             return reading

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import astuple
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -77,7 +79,7 @@ def from_plain(plain: Any, groups: FeatureGroups, rows: dict[str, int]) -> Quali
         drift=_drift(plain["drift"], k),
         priors={rows[prior.arm_id]: prior for prior in priors},
         tuning=tuning,
-        limits=[_limit(*limit) for limit in plain["limits"]],
+        limits=_limits(plain["limits"]),
         readings=int(plain["readings"]),
         refit_at=int(plain["refit_at"]),
     )
@@ -116,10 +118,17 @@ def _prior(found: News, d: int) -> Prior:
     return found
 
 
-def _limit(from_id: Any, most: Any) -> tuple[str, float | None]:
-    if most is not None and not float(most) > 0.0:
+def _limits(plain: Any) -> list[tuple[str, float | None]]:
+    limits = [_limit(*limit) for limit in plain]
+    if any(after < before for (before, _), (after, _) in pairwise(limits)):
+        raise ValueError("the bounds of scores are out of order")
+    return limits
+
+
+def _limit(after_id: Any, most: Any) -> tuple[str, float | None]:
+    if most is not None and not 0.0 < float(most) < inf:
         raise ValueError(f"scores cannot be bounded by {most}")
-    return str(from_id), None if most is None else float(most)
+    return str(after_id), None if most is None else float(most)
 
 
 def _tuning(found: News) -> Tuning:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from banditroute.config import (
     ArmSettings,
@@ -26,9 +25,9 @@ from banditroute.providers.prompts import demo_prompts
 from banditroute.providers.replay import Replay
 from banditroute.providers.scene import Scene
 from banditroute.providers.world import World
+from banditroute.simulation.problem import prices
 from banditroute.values import Arm
 
-TYPICAL_TOKENS = 300.0  # what recorded costs are spread over where no tokens were recorded
 LONGEST_TIMEOUT_S = 3600.0
 
 
@@ -104,7 +103,7 @@ def _arms(data: Dataset) -> Sequence[ArmSettings]:
     """The arms with prices that explain their recorded costs."""
     settings = []
     for column, name in enumerate(data.arms):
-        price_in, price_out = _prices(data, column)
+        price_in, price_out = prices(data, column)
         settings.append(
             ArmSettings(
                 id=_arm_id(name, column),
@@ -123,18 +122,3 @@ def _arm_id(name: str, column: int) -> str:
     """The recorded name where it can be an arm's id, else one made from it."""
     spelled = re.sub(r"[^A-Za-z0-9._:/@+()-]", "-", name)[:120]
     return name if spelled == name and name[0].isalnum() else f"arm{column}-{spelled}"
-
-
-def _prices(data: Dataset, column: int) -> tuple[float, float]:
-    """Dollars per million input and output tokens: least squares where tokens are known."""
-    if data.cost_usd is None:
-        return 0.0, 0.0
-    cost = data.cost_usd[:, column]
-    if data.input_tokens is not None and data.output_tokens is not None:
-        tokens = np.stack([data.input_tokens[:, column], data.output_tokens[:, column]], axis=1)
-        known = np.isfinite(cost) & np.all(np.isfinite(tokens), axis=1)
-        if known.any():
-            (price_in, price_out), _ = nnls(tokens[known] / 1e6, cost[known])
-            return float(price_in), float(price_out)
-    known = np.isfinite(cost)
-    return 0.0, float(cost[known].mean() * 1e6 / TYPICAL_TOKENS) if known.any() else 0.0

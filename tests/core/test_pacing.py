@@ -338,11 +338,11 @@ def test_the_target_of_a_day_is_what_is_left_for_each_request_to_come():
     midnight = day_of(NOW_S) * DAY_S
     yesterday = [(midnight - 50_000.0, 0.0) for _ in range(1000)]
     account = account_of(*yesterday, (midnight + 1.0, 0.5))
-    (wanted,) = pacer_of(usd_per_day=1.0)._targets(account, midnight + DAY_S / 2.0)
+    (wanted,) = pacer_of(usd_per_day=1.0)._targets(CHEAP, account, midnight + DAY_S / 2.0)
     assert wanted == pytest.approx(0.5 / 500.0, rel=0.01)
 
 
 def test_a_day_that_has_spent_everything_still_has_a_target_above_zero():
     account = account_of((NOW_S, 5.0))
-    (wanted,) = pacer_of(usd_per_day=1.0)._targets(account, NOW_S)
+    (wanted,) = pacer_of(usd_per_day=1.0)._targets(CHEAP, account, NOW_S)
     assert 0.0 < wanted <= 1e-9

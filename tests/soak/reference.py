@@ -17,6 +17,7 @@ import numpy as np
 
 Say = dict[str, Any] | None
 Reading = tuple[float, float] | None  # quality and weight
+Voices = tuple[tuple[str, float, float], ...]  # source, score and weight of each
 
 PRIOR_VARIANCE = 0.20
 KIND_SD = {"score": 0.05, "thumbs": 0.45}
@@ -48,7 +49,11 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the log; ``old`` and ``new`` are only of quality."""
+    """One entry of the log; ``old`` and ``new`` are only of quality.
+
+    ``voices`` are the sources, scores and weights that the two are made of. An operator's news
+    names no arm.
+    """
 
     position: int
     quality: bool
@@ -57,6 +62,7 @@ class Entry:
     x: list[float]
     old: Reading
     new: Reading
+    voices: tuple[Voices, Voices] = ((), ())
 
 
 @dataclass(slots=True)
@@ -73,7 +79,7 @@ class Sums:
     def empty(cls, d: int) -> "Sums":
         return cls(0.0, [[0.0] * (row + 1) for row in range(d)], [0.0] * d, 0.0)
 
-    def add(self, x: list[float], quality: float, weight: float) -> None:
+    def add(self, x: list[float], quality: float, weight: float, square: float) -> None:
         """Zeros of x are left out: they would add ±0 to what is never -0."""
         places = [place for place, value in enumerate(x) if value]
         self.n += weight
@@ -84,7 +90,7 @@ class Sums:
                     break
                 row[j] += weight * (x[i] * x[j])
             self.moment[i] += weight * quality * x[i]
-        self.square += weight * quality * quality
+        self.square += square
 
 
 def spoken(journal: Path) -> dict[str, Spoken]:
@@ -142,22 +148,40 @@ def entries(packed: Iterable[tuple[int, bytes]]) -> Iterator[Entry]:
     """The log, unpacked: a version byte, four of a checksum, and a msgpack array."""
     for position, data in packed:
         kind, x, *rest = msgpack.unpackb(data[5:])
+        if kind == 2:
+            yield Entry(position, False, "", "", [], None, None)
+            continue
         vector = np.frombuffer(x, dtype="<f4").astype(float).tolist()
         _, decision_id, arm = rest[:3]
-        old, new = (tuple(r) if r else None for r in rest[3:5]) if kind == 0 else (None, None)
-        yield Entry(position, kind == 0, decision_id, arm, vector, old, new)
+        if kind == 1:
+            yield Entry(position, False, decision_id, arm, vector, None, None)
+            continue
+        old, new = (tuple(r[:2]) if r else None for r in rest[-2:])
+        before, after = (tuple(map(tuple, r[2])) if r else () for r in rest[-2:])
+        yield Entry(position, True, decision_id, arm, vector, old, new, (before, after))
+
+
+def square(voices: Voices) -> float:
+    """Σ w y² of some voices."""
+    total = 0.0
+    for _, score, weight in voices:
+        total += weight * score * score
+    return total
 
 
 def sums(log: Iterable[Entry]) -> dict[str, Sums]:
     """What the log teaches of each arm: take the old reading back, add the new one."""
     arms: dict[str, Sums] = {}
     for entry in log:
+        if not entry.arm:
+            continue
         arm = arms.setdefault(entry.arm, Sums.empty(len(entry.x)))
         if not entry.quality:
             continue
-        for known, sign in ((entry.old, -1), (entry.new, +1)):
+        sides = zip((entry.old, entry.new), entry.voices, (-1, +1), strict=True)
+        for known, voices, sign in sides:
             if known is not None:
-                arm.add(entry.x, known[0], sign * known[1])
+                arm.add(entry.x, known[0], sign * known[1], sign * square(voices))
                 arm.taught += sign
         if arm.taught == 0:
             arms[entry.arm] = Sums.empty(len(entry.x))

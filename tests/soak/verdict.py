@@ -164,10 +164,12 @@ def _judge_chains(
     broken, invented, strangers = [], [], []
     possible: dict[str, set[reference.Reading]] = {}
     for entry in log:
+        if not entry.arm:
+            continue
         if not entry.quality:
             outcomes[entry.decision_id] += 1
             continue
-        if entry.old != last.get(entry.decision_id) or entry.old == entry.new:
+        if entry.old != last.get(entry.decision_id) or entry.voices[0] == entry.voices[1]:
             broken.append((entry.position, entry.decision_id))
         last[entry.decision_id] = entry.new
         spoke = said.get(entry.decision_id)

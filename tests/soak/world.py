@@ -36,6 +36,7 @@ CONFIG = f"""
 name = "{ROUTER}"
 default_arm = "{ARMS[0]}"
 floor = 0.2
+drift_detection = false
 
 [[providers]]
 name = "here"

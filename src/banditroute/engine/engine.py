@@ -393,14 +393,20 @@ class Engine:
             raise StoreUnavailable("the decision is still on its way to the store")
 
     async def _tune(self) -> None:
-        """Log how the routers forget, where the log says otherwise: all replicas must do alike."""
-        untold = dict(self.routers)
-        while untold:
-            for name, spec in list(untold.items()):
+        """Log how the routers forget, where the log says otherwise: all replicas must do alike.
+
+        Once told, again only where the store has lost it: while replicas are given another
+        configuration one by one, they must not contradict each other for ever.
+        """
+        told: set[str] = set()
+        while True:
+            for name, spec in self.routers.items():
+                if name in told and self._followers[name].knowledge.tuning is not None:
+                    continue
                 with suppress(StoreError):
                     await self._tell_tuning(name, spec)
-                    del untold[name]
-            await asyncio.sleep(TUNE_PAUSE_S if untold else 0.0)
+                    told.add(name)
+            await asyncio.sleep(TUNE_PAUSE_S)
 
     async def _tell_tuning(self, router: str, spec: RouterSpec) -> None:
         now = (await self.level(router)).tuning or Tuning("", 0.0)

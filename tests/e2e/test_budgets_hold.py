@@ -39,7 +39,7 @@ def test_a_tiny_budget_is_spent_and_then_refused_until_midnight_also_after_a_res
     with served(tmp_path) as (url, _):
         costs, refused = spend_it(url)
         stands = budget(url)
-    assert len(costs) > 10
+    assert len(costs) > 3
     assert 0.9 * WHOLE_USD < sum(costs) <= WHOLE_USD + max(costs)
     assert stands["spent_usd"] == pytest.approx(sum(costs))
     assert refused.status_code == 429

@@ -17,9 +17,9 @@ MOST_SOURCES = 256
 """How many sources may speak of one decision: what is kept of a decision has a bound."""
 
 PRIOR_VARIANCE = 0.20
-"""Residual variance of quality before anything is learned (ALGORITHM.md, section 3)."""
+"""Residual variance of quality before anything is learned."""
 
-# Noise sd of one value by how it was given (ALGORITHM.md, section 8).
+# Noise sd of one value by how it was given.
 _KIND_SD = {FeedbackKind.SCORE: 0.05, FeedbackKind.RATING: 0.05, FeedbackKind.THUMBS: 0.45}
 _JUDGE_SD = 0.15
 _IMPLICIT_SD = 0.60

@@ -33,6 +33,7 @@ class _Fleet:
         self.kill()
 
     def _start(self) -> None:
+        """Each kind of fleet below starts its own servers; this one is never used by itself."""
         raise NotImplementedError
 
     def kill(self) -> None:

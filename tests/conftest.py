@@ -1,8 +1,21 @@
 """Fixtures that every test may use."""
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Commands set logging up for the whole process; the next test must not feel it."""
+    root, httpx = logging.getLogger(), logging.getLogger("httpx")
+    levels = root.level, httpx.level
+    yield
+    root.setLevel(levels[0])
+    httpx.setLevel(levels[1])

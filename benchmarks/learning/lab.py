@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,11 +36,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """Where the data lies, how many shuffles to play, and on how many processes."""
+    """Where the data lies, how many shuffles to play, and on how many processes.
+
+    ``kept`` is a folder for results that only other people's code can change.
+    """
 
     data: Path
     shuffles: int = 20
     processes: int = 2
+    kept: Path | None = None
 
     @property
     def seeds(self) -> range:
@@ -49,6 +55,25 @@ class Lab:
         """Do every job, in parallel, in the order given."""
         with ProcessPoolExecutor(self.processes) as pool:
             return list(pool.map(work, list(jobs)))
+
+    def recall(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:
+        """Do every job that was not done before, and keep what comes out."""
+        if self.kept is None:
+            return self.map(work, jobs)
+        self.kept.mkdir(parents=True, exist_ok=True)
+        return self.map(partial(_recalled, self.kept, work), jobs)
+
+
+def _recalled(kept: Path, work: Callable[[Job], Result], job: Job) -> Result:
+    file = kept / f"{sha256(repr(job).encode()).hexdigest()[:24]}.pickle"
+    if file.exists():
+        found: Result = pickle.loads(file.read_bytes())
+        return found
+    result = work(job)
+    written = file.with_suffix(f".{os.getpid()}")
+    written.write_bytes(pickle.dumps(result))
+    written.rename(file)
+    return result
 
 
 @cache

@@ -52,9 +52,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the data sets")
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a folder for what rivals and peers earned")
     parser.add_argument("--dry", action="store_true", help="leave README.md as it is")
     asked = parser.parse_args()
-    lab = Lab(asked.data, asked.shuffles, asked.processes)
+    lab = Lab(asked.data, asked.shuffles, asked.processes, asked.keep)
     for name in asked.goals:
         began = time.monotonic()
         table = GOALS[name](lab)

@@ -10,8 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from wire import CANARY, CONFIG, KEY, UPSTREAM, chat
 from wire import served as serve
 
-from banditroute.judging import judge
-
 pytestmark = pytest.mark.anyio
 
 CHAT = "/v1/chat/completions"
@@ -106,11 +104,7 @@ async def test_a_judge_and_a_user_speak_of_one_decision():
         assert await running.learned() == 1
 
 
-async def test_neither_prompt_nor_answer_nor_key_is_seen_of_a_judge_that_rambles(
-    caplog, monkeypatch
-):
-    monkeypatch.setattr(judge.logger, "disabled", False)  # whoever configured logging before
-    monkeypatch.setattr(judge.logger, "handlers", [caplog.handler])
+async def test_neither_prompt_nor_answer_nor_key_is_seen_of_a_judge_that_rambles(caplog):
     upstream = Upstream(f"I saw {CANARY} and give it 10")
     async with serve(JUDGED, transport=httpx.MockTransport(upstream)) as running:
         answer = (await running.post(CHAT, chat(CANARY))).json()

@@ -15,7 +15,8 @@ from redis_servers import RedisServer
 from store_examples import TTL_S, Clock
 
 from banditroute.stores import MemoryStore, OutboxStore, RedisStore, SQLiteStore
-from banditroute.stores.redis import connect, parse_address
+from banditroute.stores.outbox import store as outbox_store
+from banditroute.stores.redis import connect, link, parse_address
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,15 @@ class TestRedisStoreOnACluster(SharedContract):
 
 class TestOutboxStore(SharedContract):
     @pytest.fixture
-    def make_store(self, clock: Clock, redis_server: RedisServer, tmp_path: Path) -> MakeStore:
+    def make_store(
+        self,
+        clock: Clock,
+        redis_server: RedisServer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> MakeStore:
+        for waiting in (outbox_store, link):
+            monkeypatch.setattr(waiting, "ANSWER_S", 60.0)  # however busy the machine is
         remotes = redis_stores(redis_server.url, clock)
         return lambda: OutboxStore(
             remotes(), tmp_path / "outbox", decision_ttl_s=TTL_S, clock=clock, early_s=0.0

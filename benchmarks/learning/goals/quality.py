@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from lab import SETS, Lab, Table, mean_error, problem, router, shown, shuffled
@@ -39,7 +40,7 @@ class Run:
 class Job:
     """What to run; ``value`` is the answer's worth in dollars."""
 
-    lab: Lab
+    root: Path
     data: str
     policy: str
     seed: int
@@ -60,7 +61,7 @@ def values_of(problem: Problem) -> list[float]:
 
 def run(job: Job) -> Run:
     """Play one job."""
-    posed = problem(job.lab.data, job.data, with_task=job.with_task)
+    posed = problem(job.root, job.data, with_task=job.with_task)
     course = Scenario(answer_value_usd=job.value)
     player, seen = player_of(job.policy, posed, job.seed, course)
     trace = play(player, seen, shuffled(posed, job.seed), job.seed, course)
@@ -91,7 +92,7 @@ def g1(lab: Lab) -> Table:
     """Mean reward on every set, one configuration for all."""
     rows = []
     for data, (whole, last) in G1.items():
-        runs = lab.map(run, [Job(lab, data, "banditroute", seed) for seed in lab.seeds])
+        runs = lab.map(run, [Job(lab.data, data, "banditroute", seed) for seed in lab.seeds])
         means, halves = [r.mean for r in runs], [r.last for r in runs]
         met = mean_error(means)[0] >= whole and (last is None or mean_error(halves)[0] >= last)
         goal = f"≥ {whole:.3f}" + (f" (last half ≥ {last:.3f})" if last else "")
@@ -143,7 +144,7 @@ def compare(lab: Lab, policies: Sequence[str]) -> Table:
             ours = np.array([r.mean for r in lab.map(run, _jobs(lab, data, "banditroute", value))])
             rows.append((data, worth(value), "banditroute", shown(ours), ""))
             for policy in policies:
-                theirs = [r.mean for r in lab.map(run, _jobs(lab, data, policy, value))]
+                theirs = [r.mean for r in lab.recall(run, _jobs(lab, data, policy, value))]
                 gain = ours[: len(theirs)] - np.array(theirs)
                 rows.append((data, worth(value), policy, shown(theirs), shown(gain)))
     columns = ("set", "V", "policy", "mean reward", "banditroute − policy")
@@ -156,4 +157,4 @@ def worth(value: float) -> str:
 
 
 def _jobs(lab: Lab, data: str, policy: str, value: float, *, with_task: bool = True) -> list[Job]:
-    return [Job(lab, data, policy, seed, value, with_task) for seed in lab.seeds]
+    return [Job(lab.data, data, policy, seed, value, with_task) for seed in lab.seeds]

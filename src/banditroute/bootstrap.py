@@ -125,6 +125,7 @@ def _router(settings: Settings, router: RouterSettings) -> RouterSpec:
         else Baseline(router.baseline_arm, router.max_quality_loss),
         default_arm=router.default_arm,
         max_attempts=router.max_attempts,
+        source_share=router.source_share,
     )
 
 

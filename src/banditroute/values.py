@@ -185,12 +185,21 @@ class FeedbackKind(StrEnum):
     THUMBS = "thumbs"
 
 
+class Charge(NamedTuple):
+    """What a principal owes an arm for one word; see :mod:`banditroute.core.allowances`."""
+
+    principal: str
+    cost: float
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What one source said of one decision: a score in [0, 1].
 
     ``id`` is sortable by time (UUIDv7) and orders two feedbacks of the same source: the later
-    replaces the earlier, whatever order they arrive in.
+    replaces the earlier, whatever order they arrive in. ``granted`` is the most evidence weight
+    that it may have, None for no bound, and ``charges`` are what that costs its principals. Those
+    of the first word of a source on a decision hold for all that it says there later.
     """
 
     id: str
@@ -201,6 +210,8 @@ class Feedback:
     weight: float = 1.0
     comment: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    granted: float | None = None
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +261,7 @@ class QualityEvidence:
     None stands for "nothing known", so that a first feedback has no ``old`` and a retraction
     of the last one has no ``new``. The rest is as at the decision: ``expected`` ± ``spread``
     is where its reading was predicted, ``propensity`` the probability of the arm, None where
-    nobody explored.
+    nobody explored. ``charges`` are what a first word costs those whose words are capped.
     """
 
     position: int
@@ -262,6 +273,7 @@ class QualityEvidence:
     propensity: float | None = None
     expected: float = 0.5
     spread: float = 1.0
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +389,10 @@ Evidence: TypeAlias = QualityEvidence | OutcomeEvidence | Announcement
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The latest word of one source on one decision. ``score`` None: it was retracted."""
+    """The latest word of one source on one decision. ``score`` None: it was retracted.
+
+    ``granted`` is the most evidence weight it may have, by its first word; None for no bound.
+    """
 
     id: str
     score: float | None
@@ -385,6 +400,7 @@ class Mark:
     weight: float = 1.0
     comment: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    granted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from banditroute.values import (
     Arm,
     ArmChange,
     ArmStatus,
+    Charge,
     Context,
     Evidence,
     News,
@@ -124,8 +125,8 @@ def eventful_log(rng: np.random.Generator, length: int = 800) -> list[Evidence]:
     """A log in which everything happens that a router's state remembers.
 
     Arms that turn bad and good again, three sources that differ, words that come late, change
-    and are taken back, calls that others pay for, priors, half-lives from halfway on, and
-    bounds of scores.
+    and are taken back, calls that others pay for, priors, half-lives from halfway on, bounds of
+    scores, and words of somebody whose words are capped.
     """
     log: list[Evidence] = []
     known: dict[int, Reading | None] = {}
@@ -144,6 +145,8 @@ def eventful_log(rng: np.random.Generator, length: int = 800) -> list[Evidence]:
             known[at] = new = None if old is not None and rng.uniform() < 0.3 else new
             entry = QualityEvidence(position, id_at(at), arm_id, x, old, new)
             place = {"expected": float(predicted[at]), "spread": 0.3}
+            if old is None and new is not None and at % 5 == 0:
+                place["charges"] = (Charge("key:team", 20.0),)
             log.append(replace(entry, propensity=float(rng.uniform(0.1, 1.0)), **place))
     return log
 

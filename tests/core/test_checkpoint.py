@@ -354,6 +354,16 @@ def test_dollars_that_are_not_finite_are_refused():
     assert_refused(filed(content, LIVELY.position), words="finite")
 
 
+@pytest.mark.parametrize("path", [(1,), (2, 0, 1)], ids=["learned", "full at"])
+def test_a_bucket_that_is_never_full_is_refused(path):
+    content = msgpack.unpackb(LIVELY.payload)
+    inner = content["allowances"][0]
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = float("inf")
+    assert_refused(filed(content, LIVELY.position), words="finite")
+
+
 @pytest.mark.parametrize("kept", [0.0, -0.5, 1.5, float("nan")])
 def test_a_scaling_by_no_share_is_refused(kept):
     content = msgpack.unpackb(LIVELY.payload)

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banditroute.core.feedback import MOST_SOURCES, apply, evidence_weight, reading
+from banditroute.core.feedback import MOST_SOURCES, apply, evidence_weight, grant, reading
 from banditroute.errors import InvalidRequest
-from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction, Voice
+from banditroute.values import (
+    Charge,
+    Feedback,
+    FeedbackKind,
+    Learned,
+    Mark,
+    Reading,
+    Retraction,
+    Voice,
+)
 
 scores = st.floats(0.0, 1.0)
 weights = st.floats(0.0, 1.0, exclude_min=True)
@@ -23,6 +32,7 @@ marks_of_decision = st.dictionaries(
         score=st.none() | scores,
         kind=st.sampled_from(FeedbackKind),
         weight=weights,
+        granted=st.none() | st.floats(1e-12, 1.0),
     ),
 )
 
@@ -237,3 +247,75 @@ def test_two_voices_count_as_their_own_weights_do():
     assert [voice.weight for voice in found.voices] == pytest.approx(
         [implicit * share, user * share]
     )
+
+
+# what a source is granted
+
+
+PAID = (Charge("key:team", 10.0),)
+
+
+def test_a_first_word_counts_as_much_as_was_granted_and_is_charged():
+    applied = apply({}, said("1", 0.25, granted=0.5, charges=PAID))
+    assert (applied.new.weight, applied.new.quality, applied.charges) == (0.5, 0.25, PAID)
+    assert applied.marks["user"] == Mark("1", 0.25, granted=0.5)
+
+
+def test_a_grant_never_adds_weight():
+    marks, _ = after(said("1", kind=FeedbackKind.THUMBS, granted=1.0))
+    assert reading(marks).weight == evidence_weight("user", marks["user"])
+
+
+def test_what_is_granted_nothing_is_remembered_and_no_evidence():
+    applied = apply({}, said("1", granted=0.0))
+    assert (applied.status, applied.old, applied.new) == (Learned.LEARNED, None, None)
+    again = apply(applied.marks, said("2", granted=1.0, charges=PAID))
+    assert (again.status, again.new, again.charges) == (Learned.UNCHANGED, None, ())
+
+
+def test_who_is_granted_nothing_has_no_voice_among_others():
+    heard, _ = after(said("1", 0.8, "ann"))
+    marks, _ = after(said("1", 0.8, "ann"), said("2", 0.0, "bot", granted=0.0))
+    assert reading(marks) == reading(heard)
+
+
+@pytest.mark.parametrize("granted", [None, 0.0, 1.0])
+def test_the_first_grant_holds_for_every_later_word(granted):
+    """Whether it is the same again, another value, or one after a retraction."""
+    first = apply({}, said("1", 0.2, granted=0.5, charges=PAID))
+    marks = first.marks
+    for change in (
+        said("2", 0.2, granted=granted, charges=PAID),
+        said("3", 0.9, granted=granted, charges=PAID),
+        taken_back("4"),
+        said("5", 0.2, granted=granted, charges=PAID),
+    ):
+        applied = apply(marks, change)
+        marks = applied.marks
+        assert applied.charges == ()
+        assert marks["user"].granted == 0.5
+    assert applied.new == first.new
+
+
+def test_a_word_that_grows_later_weighs_no_more_than_was_paid_for():
+    small = said("1", weight=0.1, granted=0.05)
+    marks, statuses = after(small, said("2", weight=1.0, granted=1.0, charges=PAID))
+    assert statuses[-1] is Learned.AMENDED
+    assert reading(marks).weight == 0.05
+
+
+def test_a_word_after_an_early_retraction_is_the_first():
+    marks, _ = after(taken_back("1"))
+    applied = apply(marks, said("2", granted=0.5, charges=PAID))
+    assert (applied.new.weight, applied.charges) == (0.5, PAID)
+
+
+def test_a_word_that_nobody_capped_stays_so():
+    marks, _ = after(said("1"), said("2", 0.5, granted=0.0))
+    assert reading(marks).weight == evidence_weight("user", marks["user"])
+
+
+@pytest.mark.parametrize(("granted", "share"), [(None, 1.0), (0.0, 0.0), (0.1, 0.5), (1.0, 1.0)])
+def test_a_grant_is_shown_as_a_share_of_the_words_weight(granted, share):
+    mark = Mark("1", 1.0, weight=0.2 * (0.2 + 0.05**2) / 0.2, granted=granted)
+    assert grant("user", mark) == pytest.approx(share)

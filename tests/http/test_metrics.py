@@ -28,6 +28,7 @@ TYPES = {
     "banditroute_dropped": "counter",
     "banditroute_requests": "counter",
     "banditroute_feedback": "counter",
+    "banditroute_feedback_capped": "counter",
     "banditroute_cost_usd": "counter",
     "banditroute_spend_usd": "gauge",
     "banditroute_budget_price": "gauge",

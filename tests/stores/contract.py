@@ -27,6 +27,7 @@ from banditroute.stores.base import Store
 from banditroute.values import (
     Announcement,
     ArmStatus,
+    Charge,
     Checkpoint,
     Learned,
     OutcomeEvidence,
@@ -136,6 +137,42 @@ class StoreContract(Opened):
         entry = (await store.evidence("auto", 1, 10))[0]
         assert entry.new is None
         assert await store.head("auto") == 2
+
+    async def test_what_a_first_word_was_granted_holds_for_all_its_source_says(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        charges = (Charge("key:team", 8.0), Charge("source:user", 4.0))
+        granted = {"granted": 0.4, "charges": charges}
+        first = made.feedback(decision, 0.5, **granted)
+        assert await store.absorb("auto", [first]) == [LEARNED]
+        later = [
+            made.feedback(decision, 0.5),
+            made.feedback(decision, 0.75, granted=0.9, charges=charges),
+            made.retraction(decision),
+            made.feedback(decision, 0.5, granted=0.0),
+        ]
+        statuses = [UNCHANGED, AMENDED, RETRACTED, LEARNED]
+        assert await store.absorb("auto", later) == statuses
+        entries = await store.evidence("auto", 0, 10)
+        read = [None if entry.new is None else entry.new.weight for entry in entries]
+        assert read == [0.4, 0.4, None, 0.4]
+        assert [entry.charges for entry in entries] == [charges, (), (), ()]
+        assert entries[2].old == entries[1].new
+        assert entries[3].new == entries[0].new
+        assert (await store.find("auto", decision.id)).marks["user"].granted == 0.4
+
+    async def test_a_word_that_is_granted_nothing_is_kept_and_not_logged(
+        self, store: Store, made: Examples
+    ):
+        decision = made.decision()
+        await store.remember([decision])
+        assert await store.absorb("auto", [made.feedback(decision, granted=0.0)]) == [LEARNED]
+        assert await store.absorb("auto", [made.feedback(decision)]) == [UNCHANGED]
+        assert await store.absorb("auto", [made.feedback(decision, 0.5)]) == [AMENDED]
+        assert await store.absorb("auto", [made.retraction(decision)]) == [RETRACTED]
+        assert await store.head("auto") == 0
 
     async def test_an_older_word_that_arrives_later_changes_nothing(
         self, store: Store, made: Examples

@@ -36,6 +36,7 @@ from banditroute.values import (
     ArmChange,
     ArmStatus,
     Candidate,
+    Charge,
     Decision,
     Feedback,
     FeedbackKind,
@@ -79,6 +80,7 @@ decisions = st.builds(
     parent_id=st.none() | texts, budget_price=floats, noise=floats,
     payers=st.lists(texts, max_size=2).map(tuple),
 )  # fmt: skip
+charges = st.lists(st.builds(Charge, texts, floats), max_size=2).map(tuple)
 outcomes = st.builds(
     Outcome,
     decision_id=texts, input_tokens=st.none() | counts, output_tokens=st.none() | counts,
@@ -89,7 +91,7 @@ marks = st.dictionaries(
     texts,
     st.builds(
         Mark, id=texts, score=st.none() | floats, kind=st.sampled_from(FeedbackKind),
-        weight=floats, comment=st.none() | texts, metadata=metadata,
+        weight=floats, comment=st.none() | texts, metadata=metadata, granted=st.none() | floats,
     ),
     max_size=3,
 )  # fmt: skip
@@ -129,7 +131,7 @@ evidence = st.one_of(
     st.builds(
         QualityEvidence,
         **places, old=readings, new=readings, propensity=st.none() | floats, expected=floats,
-        spread=floats,
+        spread=floats, charges=charges,
     ),
     st.builds(
         OutcomeEvidence,
@@ -144,7 +146,8 @@ evidence = st.one_of(
 feedbacks = st.builds(
     Feedback,
     id=texts, decision_id=texts, score=floats, source=texts, kind=st.sampled_from(FeedbackKind),
-    weight=floats, comment=st.none() | texts, metadata=metadata,
+    weight=floats, comment=st.none() | texts, metadata=metadata, granted=st.none() | floats,
+    charges=charges,
 )  # fmt: skip
 retractions = st.builds(Retraction, id=texts, decision_id=texts, source=texts)
 
@@ -205,6 +208,7 @@ def test_every_field_has_its_place():
     """A field added to a value must be given a place here, and a new VERSION."""
     assert {*packing._DECISION, "candidates", "x"} == {field.name for field in fields(Decision)}
     assert set(packing._FEEDBACK) == {field.name for field in fields(Feedback)}
+    assert set(packing._MARK) == {field.name for field in fields(Mark)}
     assert set(packing._RETRACTION) == {field.name for field in fields(Retraction)}
     for kind, places in (
         (OutcomeEvidence, {*packing._OUTCOME_EVIDENCE, "x"}),

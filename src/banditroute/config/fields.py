@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, StringConstraints
 
+from banditroute.core.allowances import LEAST_SHARE
+
 
 def _spelled(pattern: str, words: str) -> AfterValidator:
     """Accept what matches the whole pattern; refuse the rest in words."""
@@ -59,6 +61,7 @@ Words: TypeAlias = Annotated[tuple[Word, ...], Strict(False)]
 Price = Annotated[float, Field(ge=0)]
 Dollars = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Cap = Annotated[float, Field(ge=LEAST_SHARE, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # TOML integers are signed and 64 bits wide
 
 

@@ -26,6 +26,7 @@ from pydantic import (
 from banditroute.config import units
 from banditroute.config.fields import (
     ArmId,
+    Cap,
     Dollars,
     HeaderName,
     KeyHash,
@@ -118,6 +119,7 @@ class RouterSettings(Table):
     ] = HalfLife()
     drift_detection: bool = True
     winsorise: Annotated[float, Field(ge=0, le=100)] = 0.0
+    source_share: Cap | None = None
     baseline_arm: str | None = None
     max_quality_loss: Share = 0.02
     linucb_alpha: Annotated[float, Field(ge=0, le=100)] = 2.0
@@ -230,13 +232,15 @@ class JudgeSettings(Table):
 class KeySettings(Table):
     """``[[keys]]``: who may ask. ``hash`` is the SHA-256 of a key, which itself stands nowhere.
 
-    ``usd_per_day`` is short for one of the ``[[budgets]]``.
+    ``usd_per_day`` is short for one of the ``[[budgets]]``. ``feedback_share`` caps how much of
+    what an arm learns comes from what this key posts.
     """
 
     name: Word
     hash: KeyHash
     roles: Annotated[tuple[Role, ...], Strict(False), Field(min_length=1)] = ("client",)
     usd_per_day: Dollars | None = None
+    feedback_share: Cap | None = None
 
     def to_budget(self) -> BudgetSettings | None:
         """The budget that the key's own line is short for."""

@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 
+from banditroute.core.allowances import Allowances
 from banditroute.core.drift import Alarm
 from banditroute.core.guard import Guard
 from banditroute.core.posterior import FeatureGroups, Hyperparameters
@@ -140,6 +141,7 @@ class Knowledge:
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
     quarantined: Mapping[str, SourceChange] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    allowances: Allowances = field(default_factory=Allowances)
     guard: Guard = field(default_factory=Guard.empty)
     alarms: Sequence[Alarm] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)

@@ -15,6 +15,7 @@ import msgpack
 import numpy as np
 
 from banditroute.core import news, quality_checkpoint
+from banditroute.core.allowances import Allowances, Buckets
 from banditroute.core.arrays import (
     from_bytes,
     to_bytes,
@@ -56,6 +57,7 @@ def save(state: RouterState, fingerprint: str) -> Checkpoint:
         "quality": quality_checkpoint.to_plain(quality),
         "guard": {column.name: to_bytes(getattr(state.guard, column.name)) for column in _GUARD},
         "spending": _accounts_to_plain(state.spending),
+        "allowances": _buckets_to_plain(state.allowances),
         "usage": {
             "length_means": to_bytes(state.usage.length_means),
             "length_covariances": triangles_to_bytes(state.usage.length_covariances),
@@ -105,6 +107,7 @@ def _state(content: Any, groups: FeatureGroups) -> RouterState:
         _usage(content["usage"], k, d),
         _spending(content["spending"]),
         _guard(content["guard"], k),
+        _allowances(content["allowances"]),
         position=int(content["position"]),
         rows=rows,
         **_heard(content["news"]),
@@ -140,6 +143,23 @@ def _spending(plain: Any) -> Spending:
     )
 
 
+def _buckets_to_plain(allowances: Allowances) -> list[list[Any]]:
+    """Every arm that has buckets: what it learned, and those that are not full."""
+    return [
+        [arm_id, one.learned, [list(bucket) for bucket in one.not_full()]]
+        for arm_id, one in allowances.arms.items()
+    ]
+
+
+def _allowances(plain: Any) -> Allowances:
+    return Allowances(
+        {
+            str(arm_id): Buckets(float(learned), {str(name): float(at) for name, at in full_at})
+            for arm_id, learned, full_at in plain
+        }
+    )
+
+
 def _standing(state: RouterState) -> list[ArmChange | SourceChange]:
     """The news that are in force, in an order that the log alone decides."""
     return [*state.arm_changes.values(), *state.quarantined.values()]
@@ -171,6 +191,8 @@ def _arrays(state: RouterState) -> Iterator[np.ndarray]:
     yield from (getattr(state.guard, column.name) for column in _GUARD)
     for account in state.spending.accounts.values():
         yield np.array([*_account_numbers(account), *account.days.values()], dtype=np.float64)
+    for one in state.allowances.arms.values():
+        yield np.array([one.learned, *one.full_at.values()])
 
 
 def _check_numbers(state: RouterState) -> None:

@@ -1,17 +1,27 @@
 """The rules of feedback: what a new word on a decision changes, and what all words amount to.
 
 One value per (decision, source); the later word of a source replaces the earlier, by the ids
-of the words and not by the order in which they arrive. Every store applies these functions
-inside its own transaction, so that all of them learn alike.
+of the words and not by the order in which they arrive. How much a source may weigh there is
+settled by the first of its words to arrive. Every store applies these functions inside its own
+transaction, so that all of them learn alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from banditroute.errors import InvalidRequest
-from banditroute.values import Feedback, FeedbackKind, Learned, Mark, Reading, Retraction, Voice
+from banditroute.values import (
+    Charge,
+    Feedback,
+    FeedbackKind,
+    Learned,
+    Mark,
+    Reading,
+    Retraction,
+    Voice,
+)
 
 MOST_SOURCES = 256
 """How many sources may speak of one decision: what is kept of a decision has a bound."""
@@ -31,14 +41,15 @@ _LEAST_WEIGHT = 1e-12  # a mean is divided by a sum of weights, which must not u
 class Applied:
     """What a change does: the marks after it, its name, and the readings around it.
 
-    The log gets an entry only if ``old != new``. ``marks`` is the very mapping that was given
-    if nothing needs to be written at all.
+    The log gets an entry only if ``old != new``, and with it the ``charges`` of a first word.
+    ``marks`` is the very mapping that was given if nothing needs to be written at all.
     """
 
     marks: Mapping[str, Mark]
     status: Learned
     old: Reading | None
     new: Reading | None
+    charges: tuple[Charge, ...] = ()
 
 
 def apply(marks: Mapping[str, Mark], change: Feedback | Retraction) -> Applied:
@@ -46,8 +57,8 @@ def apply(marks: Mapping[str, Mark], change: Feedback | Retraction) -> Applied:
 
     A change that is not newer than its source's mark is stale and changes nothing. A
     retraction leaves a mark without a score, so that an older feedback that arrives later
-    stays out. Raises InvalidRequest for a score outside [0, 1], a weight outside (0, 1], and
-    more than ``MOST_SOURCES`` sources on one decision.
+    stays out. What a source was granted outlives both. Raises InvalidRequest for a score outside
+    [0, 1], a weight outside (0, 1], and more than ``MOST_SOURCES`` sources on one decision.
     """
     after = _mark(change)  # first, so that a value out of range is refused in whatever order
     before = marks.get(change.source)
@@ -58,8 +69,16 @@ def apply(marks: Mapping[str, Mark], change: Feedback | Retraction) -> Applied:
         raise InvalidRequest(
             f"{MOST_SOURCES} sources have already spoken of this decision", param="source"
         )
+    charges = change.charges if isinstance(change, Feedback) else ()
+    if before is not None and is_settled(before):
+        after, charges = replace(after, granted=before.granted), ()
     changed = {**marks, change.source: after}
-    return Applied(changed, _status(before, after), old, reading(changed))
+    return Applied(changed, _status(before, after), old, reading(changed), charges)
+
+
+def is_settled(mark: Mark) -> bool:
+    """Whether it is settled how much the mark's source may weigh on that decision."""
+    return mark.score is not None or mark.granted is not None
 
 
 def reading(marks: Mapping[str, Mark]) -> Reading | None:
@@ -68,12 +87,12 @@ def reading(marks: Mapping[str, Mark]) -> Reading | None:
     With w_i = weight_i S₀ / (S₀ + sd_i²), S₀ the prior residual variance: the quality is the
     mean of the scores weighted by w_i, its weight max w_i. A second opinion sharpens the
     number; it does not make one decision count as two. The weight is shared among the voices
-    as the w_i are, in order of source.
+    as the w_i are, in order of source. Who was granted nothing has no voice.
     """
     scored = [
-        (source, mark.score, evidence_weight(source, mark))
+        (source, mark.score, weight)
         for source, mark in sorted(marks.items())  # so that the sums do not depend on arrival
-        if mark.score is not None
+        if mark.score is not None and (weight := _heard_weight(source, mark)) >= _LEAST_WEIGHT
     ]
     if not scored:
         return None
@@ -89,10 +108,20 @@ def reading(marks: Mapping[str, Mark]) -> Reading | None:
     )
 
 
-def evidence_weight(source: str, mark: Mark) -> float:
-    """How much one mark counts: weight · S₀ / (S₀ + sd²), at least 1e-12 and at most 1."""
-    sd = max(_KIND_SD[mark.kind], _source_sd(source))  # the noisier of how and by whom
-    return max(mark.weight * PRIOR_VARIANCE / (PRIOR_VARIANCE + sd * sd), _LEAST_WEIGHT)
+def evidence_weight(source: str, word: Mark | Feedback) -> float:
+    """What one word is worth: weight · S₀ / (S₀ + sd²), at least 1e-12 and at most 1."""
+    sd = max(_KIND_SD[word.kind], _source_sd(source))  # the noisier of how and by whom
+    return max(word.weight * PRIOR_VARIANCE / (PRIOR_VARIANCE + sd * sd), _LEAST_WEIGHT)
+
+
+def grant(source: str, mark: Mark) -> float:
+    """The share of its evidence weight that one mark counts, in [0, 1]."""
+    return _heard_weight(source, mark) / evidence_weight(source, mark)
+
+
+def _heard_weight(source: str, mark: Mark) -> float:
+    weight = evidence_weight(source, mark)
+    return weight if mark.granted is None else min(weight, mark.granted)
 
 
 def _source_sd(source: str) -> float:
@@ -117,6 +146,7 @@ def _mark(change: Feedback | Retraction) -> Mark:
         weight=change.weight,
         comment=change.comment,
         metadata=change.metadata,
+        granted=change.granted,
     )
 
 

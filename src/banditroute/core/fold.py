@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from banditroute.core.allowances import Allowances
 from banditroute.core.beliefs import Knowledge
 from banditroute.core.guard import Guard
 from banditroute.core.posterior import START_NOISE, FeatureGroups
@@ -45,6 +46,7 @@ class RouterState:
     usage: UsageModel
     spending: Spending = field(default_factory=Spending)
     guard: Guard = field(default_factory=Guard.empty)
+    allowances: Allowances = field(default_factory=Allowances)
     position: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class RouterState:
         else:
             self._watch(row, entry)
             self.quality.revise(row, entry)
+            self.allowances.hear(entry)
 
     def _watch(self, row: int, entry: QualityEvidence) -> None:
         """Let the guard hear the first word on a decision, before the model learns of it."""
@@ -131,6 +134,7 @@ class RouterState:
             arm_changes=self.arm_changes,
             quarantined=self.quarantined,
             accounts=self.spending.copy().accounts,
+            allowances=self.allowances.copy(),
             guard=self.guard.copy(),
             alarms=tuple(quality.drift.alarms),
             calibrations=dict(quality.sources.calibrations),

@@ -7,6 +7,7 @@ import math
 from banditroute.errors import InvalidRequest
 from banditroute.values import (
     Candidate,
+    Charge,
     Decision,
     Outcome,
     OutcomeEvidence,
@@ -49,7 +50,12 @@ def outcome_evidence(
 
 
 def quality_evidence(
-    decision: Decision, old: Reading | None, new: Reading | None, *, position: int
+    decision: Decision,
+    old: Reading | None,
+    new: Reading | None,
+    *,
+    position: int,
+    charges: tuple[Charge, ...] = (),
 ) -> QualityEvidence:
     """The log entry for a change of what is known of a decision's quality.
 
@@ -73,6 +79,7 @@ def quality_evidence(
         old=old,
         new=new,
         propensity=decision.propensity if decision.explored else None,
+        charges=charges,
         **predicted,
     )
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import astuple, replace
 from functools import partial
 
+from banditroute.core.allowances import Principal
 from banditroute.core.beliefs import Knowledge
 from banditroute.core.choice import Choice, Rules, recompute
 from banditroute.core.context import Featurizer
@@ -23,6 +24,7 @@ from banditroute.engine.backlog import Backlog
 from banditroute.engine.budgets import BudgetReport, Spent, budget_reports, spent
 from banditroute.engine.deciding import Call, Decider
 from banditroute.engine.follower import Features, Follower
+from banditroute.engine.grants import Grants
 from banditroute.engine.guarding import GuardReport, guard_report
 from banditroute.engine.reports import ArmReport, estimates, reports
 from banditroute.engine.rosters import InForce
@@ -49,6 +51,7 @@ from banditroute.values import (
     Outcome,
     OutcomeEvidence,
     Prior,
+    QualityEvidence,
     Request,
     Tuning,
 )
@@ -89,6 +92,9 @@ class Engine:
             name: Follower(store, name, features, partial(self._estimates, name), self._settle)
             for name in self.routers
         }
+        caps = {s.name: s.source_share for s in routers if s.source_share is not None}
+        known = self._followers
+        self._grants = Grants(store, caps, lambda name: known[name].knowledge.allowances, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -129,6 +135,11 @@ class Engine:
     def dropped(self) -> int:
         """How many decisions, outcomes and accepted feedbacks were never written."""
         return self._backlog.dropped + self.store.pending().dropped
+
+    @property
+    def capped(self) -> int:
+        """How many feedbacks were kept and not learned, for their principals' shares."""
+        return self._grants.capped
 
     @property
     def waiting(self) -> int:
@@ -207,9 +218,12 @@ class Engine:
         await self._written([outcome.decision_id])
         return (await self.store.record(router, [outcome]))[0]
 
-    async def learn(self, changes: Sequence[FeedbackChange]) -> list[Learned]:
+    async def learn(
+        self, changes: Sequence[FeedbackChange], by: Principal | None = None
+    ) -> list[Learned]:
         """Apply feedbacks and retractions in order, all or nothing, durably.
 
+        What is said ``by`` a principal counts up to its share; beyond it, it is only kept.
         Raises UnknownDecision or SourceQuarantined with ``param`` the index of the first such
         one, and StoreUnavailable; nothing is learned then.
         """
@@ -218,12 +232,13 @@ class Engine:
             if isinstance(change, Feedback) and self._is_quarantined(router, change.source):
                 raise SourceQuarantined(change.source, param=str(at))
         await self._written(change.decision_id for change in changes)
-        if len(set(routers)) > 1:
-            await self._rehearse(changes, routers)
-        learned: dict[int, Learned] = {}
-        for router in dict.fromkeys(routers):
-            places = [at for at, name in enumerate(routers) if name == router]
-            learned |= await self._absorb(router, changes, places)
+        async with self._grants.granting(changes, routers, by) as granted:
+            if len(set(routers)) > 1:
+                await self._rehearse(granted, routers)
+            learned: dict[int, Learned] = {}
+            for router in dict.fromkeys(routers):
+                places = [at for at, name in enumerate(routers) if name == router]
+                learned |= await self._absorb(router, granted, places)
         return [learned[at] for at in range(len(changes))]
 
     async def receipt(self, decision_id: DecisionId) -> DecisionRecord:
@@ -339,9 +354,11 @@ class Engine:
         return replace(made, degraded=True) if self.degraded else made
 
     def _settle(self, entries: Sequence[Evidence]) -> None:
-        """What calls cost is in the log: nothing needs to be set aside for them any more."""
+        """What calls and words cost is in the log: nothing is set aside for them any more."""
         for entry in entries:
-            if isinstance(entry, OutcomeEvidence):
+            if isinstance(entry, QualityEvidence):
+                self._grants.settle(entry)
+            elif isinstance(entry, OutcomeEvidence):
                 for decider in self._deciders.values():
                     decider.purse.settle(entry.decision_id)
 

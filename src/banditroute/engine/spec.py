@@ -33,7 +33,10 @@ class Forgetting:
 
 @dataclass(frozen=True, slots=True)
 class RouterSpec:
-    """One router: its configured arms, how it chooses, and what it is after."""
+    """One router: its configured arms, how it chooses, and what it is after.
+
+    ``source_share`` caps how much of what an arm learns comes from one source; None does not.
+    """
 
     name: str
     roster: Roster
@@ -44,3 +47,4 @@ class RouterSpec:
     baseline: Baseline | None = None
     default_arm: str | None = None
     max_attempts: int = 3
+    source_share: float | None = None

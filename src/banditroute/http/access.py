@@ -57,3 +57,4 @@ FeedbackGiver = Depends(_needs(Role.FEEDBACK))
 Anybody = Depends(_needs(None))
 Admin = Depends(_needs(Role.ADMIN))
 ClientDep = Annotated[Key | None, Client]
+FeedbackGiverDep = Annotated[Key | None, FeedbackGiver]

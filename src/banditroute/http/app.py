@@ -69,7 +69,10 @@ def create_app(
         settings.server.max_body_bytes,
         settings.server.max_concurrency,
         Keyring(
-            [Key(key.name, key.hash, frozenset(map(Role, key.roles))) for key in settings.keys]
+            [
+                Key(key.name, key.hash, frozenset(map(Role, key.roles)), key.feedback_share)
+                for key in settings.keys
+            ]
         ),
         Desk(Operator(dispatcher.engine), settings, settings, reread),
     )

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from banditroute.core.identity import parse_decision_id
 from banditroute.errors import InvalidRequest, SourceQuarantined
-from banditroute.http.access import Client, FeedbackGiver
+from banditroute.http.access import Client, FeedbackGiver, FeedbackGiverDep
 from banditroute.http.bodies import FeedbackBody, OutcomeBody, Source
 from banditroute.http.errors import BodyInvalid
+from banditroute.http.keyring import Key
 from banditroute.http.parts import Parts, PartsDep, json_body
 from banditroute.http.reading import check, read_json
 from banditroute.values import Feedback, Learned, Retraction
@@ -25,15 +26,14 @@ EXAMPLE_OUTCOME = {"id": EXAMPLE_ID, "input_tokens": 120, "output_tokens": 80, "
 Answer = dict[str, str]
 
 
-@router.post("/v1/feedback", include_in_schema=False, dependencies=[FeedbackGiver])
+@router.post("/v1/feedback", include_in_schema=False)
 @router.post(
     "/feedback",
     summary="Say how good an answer was",
-    dependencies=[FeedbackGiver],
     openapi_extra=json_body(FeedbackBody, {"id": EXAMPLE_ID, "score": 0.9}, many=True),
 )
 async def post_feedback(
-    request: Request, response: Response, parts: PartsDep
+    request: Request, response: Response, parts: PartsDep, key: FeedbackGiverDep
 ) -> Answer | list[Answer]:
     """Teach the router how one of its decisions turned out: one object, or a list of ≤ 1,000.
 
@@ -41,16 +41,18 @@ async def post_feedback(
     (`up` or `down`) or `rating` with `scale`. One value counts per decision and `source`: the
     same again is `unchanged`, another one replaces it (`amended`). A list is learned whole or
     not at all. When the answer is 2xx, it is kept; 202 and `accepted` say that a shared store
-    is away, and that it will be learned once that is back.
+    is away, and that it will be learned once that is back. What a key with a `feedback_share`,
+    or a source under a `source_share`, says beyond that share is kept and not learned: its
+    `grant` is 0 in the receipt.
     """
     raw = await read_json(request)
     if not isinstance(raw, list):
-        return (await _learn(parts, response, [_item(parts, raw, "")], [""]))[0]
+        return (await _learn(parts, response, key, [_item(parts, raw, "")], [""]))[0]
     if not 1 <= len(raw) <= MOST_ITEMS:
         raise BodyInvalid(f"a list of feedback holds 1 to {MOST_ITEMS} items, not {len(raw)}")
     places = [str(at) for at in range(len(raw))]
     items = [_item(parts, item, at) for item, at in zip(raw, places, strict=True)]
-    return await _learn(parts, response, items, places)
+    return await _learn(parts, response, key, items, places)
 
 
 @router.delete("/v1/feedback/{id}", include_in_schema=False, dependencies=[FeedbackGiver])
@@ -100,10 +102,15 @@ def _item(parts: Parts, raw: Any, at: str) -> tuple[str, Feedback]:
 
 
 async def _learn(
-    parts: Parts, response: Response, items: list[tuple[str, Feedback]], places: list[str]
+    parts: Parts,
+    response: Response,
+    key: Key | None,
+    items: list[tuple[str, Feedback]],
+    places: list[str],
 ) -> list[Answer]:
+    by = None if key is None else key.principal
     with _at(places):
-        statuses = await parts.engine.learn([feedback for _, feedback in items])
+        statuses = await parts.engine.learn([feedback for _, feedback in items], by)
     parts.feedback.update(statuses)
     _say_when(response, statuses)
     return [

@@ -8,6 +8,8 @@ from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 
+from banditroute.core.allowances import Principal
+
 
 class Role(StrEnum):
     """What a key is for."""
@@ -22,11 +24,21 @@ IMPLIED = {Role.CLIENT: {Role.FEEDBACK}}  # who gets answers may say how good th
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key by its name. ``hash`` is the SHA-256 of the key in small hex digits."""
+    """A key by its name. ``hash`` is the SHA-256 of the key in small hex digits.
+
+    ``feedback_share`` caps how much of what an arm learns comes from it; None does not.
+    """
 
     name: str
     hash: str
     roles: frozenset[Role]
+    feedback_share: float | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """As whom it gives feedback; None where that is not capped."""
+        share = self.feedback_share
+        return None if share is None else Principal(f"key:{self.name}", share)
 
     def may(self, role: Role) -> bool:
         """Whether the key has a role, by itself or through another one."""

@@ -95,6 +95,11 @@ class Reading(Collector):
             "outcome",
         )
         yield _counter("feedback", "Feedback by what became of it.", feedback, "status")
+        yield _counter(
+            "feedback_capped",
+            "Feedback kept and not learned, as it is beyond its principal's share.",
+            _one(engine.capped),
+        )
         yield _counter("cost_usd", "US dollars spent on calls whose cost is known.", costs, "arm")
         yield from _guarded(engine)
         yield from _budgets(engine)

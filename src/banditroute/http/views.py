@@ -9,9 +9,9 @@ from typing import Any
 
 from banditroute.core.choice import Choice
 from banditroute.core.eligibility import explain
-from banditroute.core.feedback import reading
+from banditroute.core.feedback import grant, reading
 from banditroute.engine import BudgetReport
-from banditroute.values import COMPLETION_PREFIX, Candidate, Decision, DecisionRecord
+from banditroute.values import COMPLETION_PREFIX, Candidate, Decision, DecisionRecord, Mark
 
 
 def route_view(decision: Decision) -> dict[str, Any]:
@@ -168,7 +168,11 @@ def _outcome(record: DecisionRecord) -> dict[str, Any] | None:
 
 
 def _feedback(record: DecisionRecord) -> list[dict[str, Any]]:
-    return [
-        {"source": source} | {name: v for name, v in asdict(mark).items() if name != "id"}
-        for source, mark in sorted(record.marks.items())
-    ]
+    return [_word(source, mark) for source, mark in sorted(record.marks.items())]
+
+
+def _word(source: str, mark: Mark) -> dict[str, Any]:
+    """What a source said; with its ``grant``, where that is less than its weight."""
+    said = {name: v for name, v in asdict(mark).items() if name not in {"id", "granted"}}
+    share = 1.0 if mark.score is None else grant(source, mark)
+    return {"source": source, **said} | ({} if share == 1.0 else {"grant": share})

@@ -26,6 +26,7 @@ from banditroute.errors import InvalidRequest, StoreError
 from banditroute.values import (
     Announcement,
     Candidate,
+    Charge,
     Decision,
     Evidence,
     Feedback,
@@ -62,11 +63,13 @@ _OUTCOME = (
     *("decision_id", "input_tokens", "output_tokens", "cached_input_tokens", "cost_usd"),
     *("latency_s", "ttft_s", "error"),
 )
-_MARK = ("id", "score", "kind", "weight", "comment", "metadata")
+_MARK = ("id", "score", "kind", "weight", "comment", "metadata", "granted")
 _RETRACTION = ("id", "decision_id", "source")
-_FEEDBACK = (*_RETRACTION, "score", "kind", "weight", "comment", "metadata")
+_FEEDBACK = (
+    *(*_RETRACTION, "score", "kind", "weight", "comment", "metadata", "granted", "charges"),
+)
 _ENTRY = ("position", "decision_id", "arm_id")
-_QUALITY_EVIDENCE = (*_ENTRY, "propensity", "expected", "spread")
+_QUALITY_EVIDENCE = (*_ENTRY, "propensity", "expected", "spread", "charges")
 _OUTCOME_EVIDENCE = (
     *(*_ENTRY, "at_s", "output_tokens", "cost_usd", "latency_s", "ttft_s", "error", "payers"),
     "propensity",
@@ -177,7 +180,8 @@ def unpack_evidence(data: Packed) -> Evidence:
             return OutcomeEvidence(x=x, **{**named, "payers": tuple(named["payers"])})
         *place, old, new = plain
         before, after = _unpack_reading(old), _unpack_reading(new)
-        return QualityEvidence(x=x, old=before, new=after, **_named(_QUALITY_EVIDENCE, place))
+        named = _charged(_named(_QUALITY_EVIDENCE, place))
+        return QualityEvidence(x=x, old=before, new=after, **named)
 
 
 def _candidates(arm_ids: list[str], numbers: bytes) -> tuple[Candidate, ...]:
@@ -196,8 +200,12 @@ def _mark(plain: list[Any]) -> Mark:
 def _change(plain: list[Any]) -> Feedback | Retraction:
     if len(plain) == len(_RETRACTION):
         return Retraction(**_named(_RETRACTION, plain))
-    named = _named(_FEEDBACK, plain)
+    named = _charged(_named(_FEEDBACK, plain))
     return Feedback(**{**named, "kind": FeedbackKind(named["kind"])})
+
+
+def _charged(named: dict[str, Any]) -> dict[str, Any]:
+    return {**named, "charges": tuple(Charge(*charge) for charge in named["charges"])}
 
 
 def _named(names: tuple[str, ...], plain: list[Any]) -> dict[str, Any]:

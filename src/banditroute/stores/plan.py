@@ -72,8 +72,13 @@ class Plan:
             self.marks[change.decision_id] = applied.marks
             self.records[change.decision_id] = replace(record, marks=applied.marks)
         if applied.old != applied.new:
-            position = self._next_position()
-            entry = quality_evidence(record.decision, applied.old, applied.new, position=position)
+            entry = quality_evidence(
+                record.decision,
+                applied.old,
+                applied.new,
+                position=self._next_position(),
+                charges=applied.charges,
+            )
             self.evidence.append(entry)
         return applied.status
 

@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from banditroute.core.beliefs import Knowledge, Objective
-from banditroute.core.choice import Choice, Rules, choose
+from banditroute.core.choice import Choice, Rules, choose, eligible
 from banditroute.core.context import Featurizer, TaskSpec
 from banditroute.core.fold import RouterState
 from banditroute.core.policies import LinUCB, Policy, Thompson
@@ -101,7 +101,9 @@ def line(roster: Roster, knowledge: Knowledge, policy: Policy, features: Featuri
 
     def decide(context: Context) -> Choice:
         beliefs = knowledge.beliefs(roster, context, OBJECTIVE, NOW_S + 60.0)
-        return choose(beliefs, roster, rules, knowledge.usage.recent_spend_usd(), DECISION_ID)
+        return choose(
+            eligible(beliefs, {}), roster, rules, knowledge.usage.recent_spend_usd(), DECISION_ID
+        )
 
     alone, least = p50_us(lambda: decide(seen), lambda: knowledge.spreads @ squares)
     (whole,) = p50_us(lambda: decide(features.context(REQUEST)))

@@ -1,9 +1,14 @@
 """Fixtures that every test may use."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
+
+# As the command line sets it, and before numpy is loaded: with several workers, BLAS threads
+# would only fight over the cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -59,9 +59,9 @@ def main() -> None:
     for name in asked.goals:
         began = time.monotonic()
         table = GOALS[name](lab)
-        minutes = (time.monotonic() - began) / 60.0
-        command = f"run.py {name} --shuffles {lab.shuffles}"
-        text = f"{table.markdown()}\n\n`{command}`, {minutes:.1f} minutes on {lab.processes} cores"
+        took = f", {(time.monotonic() - began) / 60.0:.1f} minutes on {lab.processes} cores"
+        said = f"`run.py {name} --shuffles {lab.shuffles}`{'' if lab.kept else took}"
+        text = f"{table.markdown()}\n\n{said}"
         print(text, flush=True)
         if not asked.dry:
             write(name, text)

@@ -188,6 +188,7 @@ def beliefs(
     utility: Sequence[float] | Vector,
     sd: float | Sequence[float] | Vector = 0.1,
     arm_ids: Sequence[str] | None = None,
+    judged_share: float = 1.0,
     **columns: Any,
 ) -> Beliefs:
     """Beliefs with a given utility and width; the rest is plain unless given."""
@@ -208,7 +209,7 @@ def beliefs(
     } | columns
     arrays = {name: np.full(k, value, dtype=np.float64) for name, value in values.items()}
     ids = tuple(arm_ids) if arm_ids is not None else tuple(f"arm-{row:03d}" for row in range(k))
-    return Beliefs(arm_ids=ids, x=np.ones(1), **arrays)
+    return Beliefs(arm_ids=ids, x=np.ones(1), judged_share=judged_share, **arrays)
 
 
 def _reading(rng: np.random.Generator) -> Reading:

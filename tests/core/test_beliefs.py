@@ -30,21 +30,21 @@ from banditroute.core.fold import RouterState
 from banditroute.core.posterior import FeatureGroups, all_posteriors
 from banditroute.core.roster import Roster
 
-ARRAYS = [name for name in Beliefs.__slots__ if name not in {"arm_ids", "x"}]
+ARRAYS = [name for name in Beliefs._fields if name not in {"arm_ids", "x", "judged_share"}]
 
 
 def test_an_arm_nobody_ever_called_by_hand():
-    """Quality 0.5 ± 0.3; 1,000 tokens in at $1 and 1.2·300 out at $4 per million: $0.00244.
+    """Quality 0.5 ± 0.15; 1,000 tokens in at $1 and 1.2·300 out at $4 per million: $0.00244.
 
-    Latency is log-normal (0, 1/2): mean e^(1/4) s. The sampling width is the wider of 0.5·0.3
-    and the plain mean's 0.3.
+    Latency is log-normal (0, 1/2): mean e^(1/4) s. The sampling width is the wider of 0.5·0.15
+    and the plain mean's 0.15.
     """
     knowledge = RouterState.empty(BIAS_ONLY).knowledge()
     seen = knowledge.beliefs(roster("a"), context(), OBJECTIVE, NOW_S)
     assert seen.arm_ids == ("a",)
     assert seen.quality[0] == pytest.approx(0.5)
-    assert seen.quality_sd[0] == pytest.approx(0.3)
-    assert seen.sampling_sd[0] == pytest.approx(0.3)
+    assert seen.quality_sd[0] == pytest.approx(0.15)
+    assert seen.sampling_sd[0] == pytest.approx(0.15)
     assert seen.cost_usd[0] == pytest.approx(0.00244)
     assert seen.latency_s[0] == pytest.approx(np.exp(0.25))
     assert seen.utility[0] == pytest.approx(0.5 - 0.00244 / 0.05 - np.exp(0.25) / 120.0)
@@ -52,15 +52,15 @@ def test_an_arm_nobody_ever_called_by_hand():
 
 
 def test_a_taught_arm_by_hand():
-    """Four scores of 1 at the starting scales: V = 0.09/(1 + 0.09·4/0.2) = 0.09/2.8.
+    """Four scores of 1 at the starting scales: V = 0.0225/(1 + 0.0225·4/0.2) = 0.0225/1.45.
 
-    The plain mean's width is 1/√(4/0.2 + 1/0.09) = √(0.09/2.8) too, twice the 0.5 of v.
+    The plain mean's width is 1/√(4/0.2 + 1/0.0225) = √(0.0225/1.45) too, twice the 0.5 of v.
     """
     state = taught_state({"a": 1e9}, each=4)
     seen = state.knowledge().beliefs(roster("a"), context(), OBJECTIVE, NOW_S)
-    assert seen.quality[0] == pytest.approx((0.5 + 0.09 * 4 / 0.2) / 2.8)
-    assert seen.quality_sd[0] == pytest.approx(np.sqrt(0.09 / 2.8))
-    assert seen.sampling_sd[0] == pytest.approx(np.sqrt(0.09 / 2.8))
+    assert seen.quality[0] == pytest.approx((0.5 + 0.0225 * 4 / 0.2) / 1.45)
+    assert seen.quality_sd[0] == pytest.approx(np.sqrt(0.0225 / 1.45))
+    assert seen.sampling_sd[0] == pytest.approx(np.sqrt(0.0225 / 1.45))
     assert seen.taught[0] == 4.0
 
 
@@ -270,7 +270,7 @@ def test_an_untaught_arm_is_presumed_whole_and_a_taught_one_less_and_less():
     for each in (1, 7):
         seen = taught_state({"a": 0.7}, each).knowledge()
         beside = seen.beliefs(roster("a", "new"), context(), OBJECTIVE, NOW_S)
-        start = 0.09 * each / 0.2
+        start = 0.0225 * each / 0.2
         assert beside.presumed == pytest.approx([1.0 / (1.0 + start), 1.0])
 
 
@@ -301,9 +301,10 @@ def test_of_two_unknown_arms_the_dearer_is_preferred_where_dollars_are_nothing()
 
 
 def test_taking_rows_keeps_their_numbers_in_the_order_asked_for(rng):
-    every = beliefs(rng.normal(size=5), sd=rng.uniform(0.1, 1.0, size=5))
+    every = beliefs(rng.normal(size=5), sd=rng.uniform(0.1, 1.0, size=5), judged_share=0.25)
     some = every.take([4, 1])
     assert some.arm_ids == ("arm-004", "arm-001")
+    assert some.judged_share == 0.25
     np.testing.assert_array_equal(some.x, every.x)
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[[4, 1]])

@@ -74,6 +74,7 @@ def test_a_state_comes_back_byte_for_byte(length, groups):
     np.testing.assert_array_equal(again.quality.sums.gram, state.quality.sums.gram)
     np.testing.assert_array_equal(again.usage.length_covariances, state.usage.length_covariances)
     np.testing.assert_array_equal(again.quality.taught, state.quality.taught)
+    assert again.feedback_rate == state.feedback_rate
 
 
 def test_news_in_force_comes_back_with_the_order_in_which_it_was_told():
@@ -352,6 +353,15 @@ def test_dollars_that_are_not_finite_are_refused():
     content = msgpack.unpackb(LIVELY.payload)
     content["spending"][0][1] = float("nan")
     assert_refused(filed(content, LIVELY.position), words="finite")
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["answered", "judged"])
+@pytest.mark.parametrize("number", [-1e-9, -1.0, np.nan, np.inf])
+def test_a_number_of_requests_that_is_negative_or_not_finite_is_refused(place, number):
+    content = unpacked()
+    assert content["feedback_rate"][place] > 1.0
+    content["feedback_rate"][place] = number
+    assert_refused(filed(content), words="negative number of requests|finite")
 
 
 @pytest.mark.parametrize("path", [(1,), (2, 0, 1)], ids=["learned", "full at"])

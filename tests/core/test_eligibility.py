@@ -144,7 +144,7 @@ def test_an_arm_is_late_when_it_misses_the_limit_oftener_than_one_in_twenty():
 def test_an_arm_with_little_recent_evidence_is_given_the_benefit_of_the_doubt():
     late = replace(WISHES, max_latency_s=0.1)
     for n, expected in ((3.0, "over_max_latency_s"), (2.99, None), (0.0, None)):
-        seen = replace(SEEN, latency_n=np.array([n]))
+        seen = SEEN._replace(latency_n=np.array([n]))
         assert reason(wishes=late, seen=seen) == expected
 
 

@@ -131,7 +131,7 @@ def test_a_loaded_state_decides_as_the_one_that_was_saved():
         one.knowledge().beliefs(roster("arm-0", "arm-1", "new"), asked, OBJECTIVE, NOW_S)
         for one in (state, again)
     )
-    for name in Beliefs.__slots__:
+    for name in Beliefs._fields:
         np.testing.assert_array_equal(getattr(seen, name), getattr(other, name))
     knows, known = again.knowledge(), state.knowledge()
     for name in ("accounts", "alarms", "calibrations", "tuning"):

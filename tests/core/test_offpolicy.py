@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from banditroute.core.offpolicy import (
+    Interval,
     confidence_sequence,
     doubly_robust,
-    normal_interval,
+    mean_interval,
     promoted,
 )
 
@@ -35,7 +37,7 @@ def test_the_estimate_is_unbiased_whatever_the_model_predicts(rng, model):
     rewards, arms, propensities = log(rng, 20_000, np.array([0.2, 0.3, 0.5]))
     target = np.tile([0.8, 0.1, 0.1], (20_000, 1))
     predictions = np.tile(model, (20_000, 1))
-    interval = normal_interval(doubly_robust(rewards, arms, propensities, predictions, target))
+    interval = mean_interval(doubly_robust(rewards, arms, propensities, predictions, target))
     assert interval.low < 0.8 * 0.7 + 0.05 + 0.02 < interval.high
     assert interval.high - interval.low < 0.08
 
@@ -48,9 +50,20 @@ def test_a_propensity_that_is_none_is_refused(wrong):
         )
 
 
+def test_the_interval_of_even_outcomes_is_students_and_of_uneven_ones_wider():
+    even, spike = np.tile([0.0, 1.0], 50), np.r_[np.zeros(99), 1.0]
+    for outcomes, freedom in ((even, 99.0), (spike, 200.0 / (0.9703 / 0.0099 - 97.0 / 99.0))):
+        error = outcomes.std(ddof=1) / 10.0
+        interval = mean_interval(outcomes)
+        assert interval.estimate == pytest.approx(outcomes.mean())
+        half = (interval.high - interval.low) / 2.0
+        assert half == pytest.approx(stats.t.ppf(0.975, freedom) * error)
+    assert mean_interval(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
+
+
 def test_one_round_has_no_interval():
     with pytest.raises(ValueError, match="two rounds"):
-        normal_interval(np.ones(1))
+        mean_interval(np.ones(1))
 
 
 def test_the_sequence_holds_at_all_times_in_nearly_all_runs():

@@ -18,12 +18,15 @@ from banditroute.core.pacing import (
     HORIZON,
     LOG10_PRICE,
     LOWEST,
+    LUMP,
+    RESERVE,
     Budget,
     Offer,
     Pacer,
     Window,
     affordable_price,
     horizon,
+    reserve_usd,
     target,
     thrifty_price,
 )
@@ -288,7 +291,21 @@ def test_savings_count_whole_for_the_wall_and_capped_for_the_price():
     account = account_of(*((NOW_S, 0.0) for _ in range(500)))
     pacer = pacer_of(usd_per_request=B)
     assert pacer.left_usd(account, 0.0, NOW_S) == pytest.approx((500.0 + HEADROOM) * B)
-    assert pacer._targets(CHEAP, account, NOW_S) == [pytest.approx(B * (1.0 + CARRY / HORIZON))]
+    spare = CARRY - reserve_usd(B, 0.0) / B
+    assert pacer._targets(CHEAP, account, NOW_S) == [pytest.approx(B * (1.0 + spare / HORIZON))]
+
+
+def test_what_is_carried_and_kept_back_follows_the_dearest_call_that_is_chosen():
+    assert reserve_usd(B, 0.0) == pytest.approx(RESERVE * HEADROOM * B)
+    assert reserve_usd(B, 40.0 * B) == pytest.approx(RESERVE * 40.0 * B)
+    account = account_of(*((NOW_S, 0.0) for _ in range(2000)))
+    pacer = pacer_of(usd_per_request=B)
+    pacer._dearest_usd = 40.0 * B
+    pacer._save_up(account)
+    assert pacer._credit_usd == pytest.approx(LUMP * 40.0 * B)
+    pacer._dearest_usd = 4.0 * B  # its price fell to a tenth: no spree on what was saved for it
+    pacer._save_up(account)
+    assert pacer._credit_usd == pytest.approx(LUMP * 4.0 * B)
 
 
 def test_looking_twice_counts_nothing_twice():

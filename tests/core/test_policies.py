@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import NOW_S, OBJECTIVE, beliefs, context, roster, taught_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from banditroute.core.policies import (
@@ -16,6 +18,7 @@ from banditroute.core.policies import (
     Uniform,
     policy_from,
 )
+from banditroute.core.winning import win_probabilities
 
 ACCURACY = 1e-5  # of win_probabilities
 
@@ -38,6 +41,54 @@ def test_thompson_gives_a_newcomer_among_fair_arms_real_probability():
     knowledge = taught_state({"a": 0.6, "b": 0.5}, each=100).knowledge()
     seen = knowledge.beliefs(roster("a", "b", "new"), context(), OBJECTIVE, NOW_S)
     assert Thompson().probabilities(seen)[2] > 0.05
+
+
+def test_where_everything_is_judged_thompson_is_the_chance_to_be_best_to_the_bit(rng):
+    for k in range(1, 40):
+        utility, sd = rng.normal(0.5, 0.2, size=k), rng.uniform(0.05, 0.3, size=k)
+        probabilities = Thompson().probabilities(beliefs(utility, sd, judged_share=1.0))
+        assert probabilities.tobytes() == win_probabilities(utility, sd).tobytes()
+
+
+@pytest.mark.parametrize(("share", "power"), [(0.75, 1.5), (0.5, 2.0), (0.25, 2.5), (1e-9, 3.0)])
+def test_thompson_is_raised_to_one_and_twice_the_share_that_nobody_judges(share, power):
+    seen = beliefs([0.5, 0.6], sd=[0.1, 0.2], judged_share=share)
+    first = pairwise([0.5, 0.6], [0.1, 0.2])
+    expected = first**power / (first**power + (1.0 - first) ** power)
+    assert Thompson().probabilities(seen)[0] == pytest.approx(expected, abs=power * ACCURACY)
+
+
+ARMS = st.lists(st.tuples(st.floats(-1.0, 1.0), st.floats(0.01, 1.0)), min_size=1, max_size=8)
+SHARE = st.floats(1e-3, 1.0)
+
+
+@given(ARMS, SHARE, SHARE)
+@settings(deadline=None, derandomize=True)
+def test_less_feedback_never_lowers_the_likeliest_arm_nor_raises_the_unlikeliest(arms, one, other):
+    utility, sd = (np.array(column) for column in zip(*arms, strict=True))
+    more, less = (
+        Thompson().probabilities(beliefs(utility, sd, judged_share=share))
+        for share in sorted((one, other), reverse=True)
+    )
+    wins = win_probabilities(utility, sd)
+    best, worst = wins.argmax(), wins.argmin()
+    assert less[best] >= more[best] * (1.0 - 1e-12)
+    assert less[worst] <= more[worst] * (1.0 + 1e-12)
+    assert less.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_arms_that_tie_share_what_the_others_lose_to_sparse_feedback():
+    plain, sharp = (
+        Thompson().probabilities(beliefs([0.5, 0.4, 0.5], judged_share=share))
+        for share in (1.0, 0.02)
+    )
+    assert sharp[0] == pytest.approx(sharp[2], rel=1e-12)
+    assert sharp[0] > plain[0] > plain[1] > sharp[1] > 0.0
+
+
+def test_an_arm_that_cannot_win_stays_without_a_chance_under_sparse_feedback():
+    hopeless = beliefs([9.0, 0.0, 0.0], sd=1e-3, judged_share=0.02)
+    assert Thompson().probabilities(hopeless).tolist() == [1.0, 0.0, 0.0]
 
 
 # linucb

@@ -42,6 +42,7 @@ def random_beliefs(rng, k):
         sd=rng.uniform(0.02, 0.4, size=k),
         sampling_sd=rng.uniform(0.02, 0.4, size=k),
         cost_usd=10.0 ** rng.uniform(-5.0, -1.0, size=k),
+        judged_share=rng.choice([1.0, 0.3, 0.01]),
     )
 
 
@@ -72,12 +73,13 @@ EXTREME = st.lists(
 )
 
 
-@given(EXTREME)
+@given(EXTREME, st.sampled_from([1.0, 0.3, 0.01]))
 @settings(max_examples=150, deadline=None, derandomize=True)
-def test_extreme_beliefs_give_a_distribution(policy, arms):
+def test_extreme_beliefs_give_a_distribution(policy, arms, share):
     """Utilities up to ±10⁶ and widths from 10⁻⁹ to 10³."""
     utility = np.array([mean for mean, _ in arms])
-    seen = beliefs(utility, sd=10.0 ** np.array([log_sd for _, log_sd in arms]))
+    sd = 10.0 ** np.array([log_sd for _, log_sd in arms])
+    seen = beliefs(utility, sd, judged_share=share)
     assert_a_distribution(policy.probabilities(seen), len(arms))
     assert_a_distribution(distribution(policy, seen, 0.005, None), len(arms))
 
@@ -119,9 +121,11 @@ def test_permuting_the_arms_draws_the_same_arm(policy, rng):
 
 
 @pytest.mark.parametrize("k", [2, 3, 50])
-def test_equal_arms_share_equally(policy, k):
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_equal_arms_share_equally(policy, k, share):
     """None of them is the one that ``fixed`` names."""
-    equal = beliefs([0.37] * k, arm_ids=[f"twin-{row}" for row in range(k)])
+    twins = [f"twin-{row}" for row in range(k)]
+    equal = beliefs([0.37] * k, arm_ids=twins, judged_share=share)
     np.testing.assert_allclose(policy.probabilities(equal), 1.0 / k, rtol=1e-9)
 
 
@@ -136,7 +140,7 @@ def test_the_same_decision_id_draws_the_same_arm(policy, rng):
 
 def test_what_a_policy_is_given_is_left_alone(policy, rng):
     seen = random_beliefs(rng, 6)
-    names = [name for name in type(seen).__slots__ if name != "arm_ids"]
+    names = [name for name in seen._fields if name not in {"arm_ids", "judged_share"}]
     before = {name: getattr(seen, name).copy() for name in names}
     for name in names:
         getattr(seen, name).setflags(write=False)

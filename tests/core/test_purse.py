@@ -286,7 +286,7 @@ class Stream:
         costs = np.array(self.costs) * rng.lognormal(-0.125, 0.5)
         quality = np.clip(np.array(QUALITIES) + rng.normal(0.0, 0.1, size=3), 0.0, 1.0)
         ledger = Ledger(self.spending.accounts, now_s)
-        believed = replace(seen(costs, quality - price * costs), quality=quality)
+        believed = seen(costs, quality - price * costs)._replace(quality=quality)
         over = self.purse.over_budget(believed, {}, (), ledger)
         self.calls += 1
         if len(over) == len(ARMS):

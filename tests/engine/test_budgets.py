@@ -282,7 +282,7 @@ async def test_a_budget_a_request_is_kept_on_average_without_any_feedback(clock,
 
 async def test_two_engines_on_one_file_hold_one_budget_together(clock, tmp_path):
     """Each alone would spend it whole. Only the last call may cost more than is left."""
-    whole, rng = 0.04, random.Random(3)
+    whole, rng = 0.06, random.Random(3)
     spec, arms = shipped(budgets=(Budget(usd_per_day=whole, refuse=True),))
     stores = [
         SQLiteStore(tmp_path / "log.db", decision_ttl_s=TTL_S, clock=clock, poll_s=0.001)
@@ -302,7 +302,7 @@ async def test_two_engines_on_one_file_hold_one_budget_together(clock, tmp_path)
             assert report.spent.usd == pytest.approx(sum(spent))
             with pytest.raises(BudgetExhausted):
                 engine.decide_for_arm("sim-strong", asking())
-    assert len(spent) > 20
+    assert len(spent) > 100
     assert 0.99 * whole < sum(spent) <= whole + max(spent)
 
 

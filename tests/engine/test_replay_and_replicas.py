@@ -71,6 +71,28 @@ async def _decided(engine, request):
     return decision
 
 
+async def test_a_decision_is_made_again_where_hardly_anything_was_judged_then(store, clock):
+    """The share of answers that get feedback is known of old positions too."""
+    spec = router("a", "b", "c")
+    async with running(engine_on(store, clock, spec)) as engine:
+        await grow(engine, store, 10)
+        await _unjudged(engine, store, 60)
+        assert (await engine.level("auto")).judged_share < 0.3
+        decision = await decided(engine)
+        await grow(engine, store, 100)
+        assert (await engine.level("auto")).judged_share > 0.6
+        await assert_same(engine, decision)
+    async with running(engine_on(store, clock, spec, seed=8)) as restarted:
+        await assert_same(restarted, decision)
+
+
+async def _unjudged(engine, store, count):
+    """Answers that nobody speaks of."""
+    decisions = [engine.decide("auto", asking(f"Question {n}")) for n in range(count)]
+    await store.remember(decisions)
+    await store.record("auto", [outcome(decision) for decision in decisions])
+
+
 POLICIES = [LinUCB(1.5), EpsilonGreedy(0.2), Greedy(), Uniform(), Fixed("b")]
 
 

@@ -43,13 +43,16 @@ def router(posed, seed=0, budget=None, policy=None):
 
 
 def test_the_router_learns_which_arm_is_good_for_which_kind():
-    posed = problem()
-    trace = play(router(posed), posed, range(PROMPTS), 0)
-    best = np.argmax(
-        [[0.9, 0.3, 0.1] if c.x[1] else [0.3, 0.9, 0.1] for c in posed.contexts], axis=1
-    )
-    assert np.mean(trace.arm[300:] == best[300:]) > 0.85
-    assert trace.quality[300:].mean() > 0.75
+    """In four worlds. In the first, early bad luck hides one of the good arms for long."""
+    right = []
+    for seed in range(4):
+        posed = problem(seed)
+        trace = play(router(posed, seed), posed, range(PROMPTS), seed)
+        best = np.array([0 if c.x[1] else 1 for c in posed.contexts])
+        right.append(trace.arm == best)
+        assert np.mean(right[-1][450:]) > 0.95
+        assert trace.quality[300:].mean() > 0.75
+    assert np.mean([each[300:] for each in right]) > 0.9
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_one_does_not():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,8 +42,7 @@ class Objective:
         return 1.0 / self.answer_value_usd + self.budget_price
 
 
-@dataclass(frozen=True, slots=True)
-class Beliefs:
+class Beliefs(NamedTuple):
     """Predictions for K arms at one context ``x`` (d,); every array has shape (K,).
 
     ``quality`` ± ``quality_sd`` is the posterior of expected quality; ``sampling_sd`` the
@@ -50,11 +50,12 @@ class Beliefs:
     ``latency_log`` and ``latency_var`` describe the log-normal latency, ``latency_n`` how many
     recent calls it rests on; ``taught`` counts the decisions that feedback was learned for.
     ``presumed`` is the share of the quality that is not learned yet, but the prior of the arm's
-    mean.
+    mean. ``judged_share`` is the share of requests that anybody speaks of.
     """
 
     arm_ids: tuple[str, ...]
     x: Vector
+    judged_share: float
     quality: Vector
     quality_sd: Vector
     sampling_sd: Vector
@@ -76,6 +77,7 @@ class Beliefs:
         return Beliefs(
             tuple(self.arm_ids[row] for row in rows),
             self.x,
+            self.judged_share,
             *(getattr(self, name)[index] for name in _ARRAYS),
         )
 
@@ -87,19 +89,20 @@ class Beliefs:
         outweighs it by as much as it outweighs the prior. Free arms have no price to go by.
         """
         priced = self.cost_usd > 0.0
-        if np.count_nonzero(priced) < 2:
+        count = np.count_nonzero(priced)
+        if count < 2:
             return self
-        logs = np.log(np.where(priced, self.cost_usd, 1.0))
-        dearness = np.where(priced, logs - logs[priced].mean(), 0.0)
-        shift = PRICE_SLOPE * np.clip(dearness, -MOST_DEARNESS, MOST_DEARNESS) * self.presumed
-        return replace(
-            self,
+        logs = np.log(self.cost_usd, where=priced, out=np.zeros(len(priced)))
+        dearness = (logs - logs.sum() / count) * priced
+        shift = PRICE_SLOPE * self.presumed * _between(dearness, -MOST_DEARNESS, MOST_DEARNESS)
+        return self._replace(
             quality=self.quality + shift,
             utility=self.utility + (1.0 - self.error_rate) * shift,
         )
 
 
-_ARRAYS = tuple(name for name in Beliefs.__slots__ if name not in {"arm_ids", "x"})
+_SHARED = frozenset({"arm_ids", "x", "judged_share"})
+_ARRAYS = tuple(name for name in Beliefs._fields if name not in _SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,9 @@ class Knowledge:
 
     Every array has one row more than there are arms with evidence: the last row stands for
     any arm that has none, so an unknown arm is looked up as row -1. ``covariances`` (K, d, d)
-    are kept as their :func:`triangles`, and their first rows, in units of the prior, as
-    ``doubts`` (K, d); what no request changes is computed once, here.
+    are kept as their :func:`triangles`. ``linear`` (3K, d) is what is linear in the context, to
+    be multiplied by it at once: the means, the first rows of the covariances in units of the
+    prior, and the means of log lengths. What no request changes is computed once, here.
     ``arm_changes`` and ``quarantined`` are as in :class:`~banditroute.core.fold.RouterState`.
     """
 
@@ -137,6 +141,7 @@ class Knowledge:
     quality_mean: Vector
     quality_mean_sd: Vector
     taught: Vector
+    judged_share: float
     usage: UsageModel
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
     quarantined: Mapping[str, SourceChange] = field(default_factory=dict)
@@ -149,10 +154,12 @@ class Knowledge:
     spreads: Matrix = field(init=False)
     mean_sd: Vector = field(init=False)
     latency: Latency = field(init=False)
-    doubts: Matrix = field(init=False)
+    linear: Matrix = field(init=False)
 
     def __post_init__(self, covariances: Matrix) -> None:
-        object.__setattr__(self, "doubts", covariances[:, 0, :] / self.hyper.scales[0])
+        doubts = covariances[:, 0, :] / self.hyper.scales[0]
+        linear = np.concatenate([self.means, doubts, self.usage.length_means])
+        object.__setattr__(self, "linear", linear)
         object.__setattr__(self, "spreads", triangles(covariances))
         object.__setattr__(self, "mean_sd", _mean_sd(self.evidence_n, self.hyper))
         object.__setattr__(self, "latency", Latency.of(*self.usage.latency()))
@@ -164,11 +171,10 @@ class Knowledge:
 
         Utility = (1 - error rate)·quality - (1/value + λ)·cost - min(latency/patience, 1).
         """
-        x = context.x
-        rows = np.array([self.rows.get(arm_id, -1) for arm_id in roster.ids], dtype=np.intp)
-        quality = (self.means @ x)[rows]
+        x, rows = context.x, self._rows_of(roster)
+        quality, doubt, log_tokens = (self.linear @ x).reshape(3, -1)[:, rows]
         quality_sd = np.sqrt(variances(self.spreads, x)[rows])
-        cost = self._cost_usd(roster, context, rows)
+        cost = self._cost_usd(roster, context, self.usage.tokens(log_tokens, rows))
         latency = self.latency.mean_s[rows]
         latency_n, error_rate = self.usage.recent(now_s)
         error_rate = error_rate[rows]
@@ -180,6 +186,7 @@ class Knowledge:
         return Beliefs(
             arm_ids=roster.ids,
             x=x,
+            judged_share=self.judged_share,
             quality=quality,
             quality_sd=quality_sd,
             sampling_sd=np.maximum(EXPLORATION_WIDTH * quality_sd, self.mean_sd[rows]),
@@ -191,15 +198,27 @@ class Knowledge:
             error_rate=error_rate,
             utility=utility,
             taught=self.taught[rows],
-            presumed=np.clip((self.doubts @ x)[rows], 0.0, 1.0),
+            presumed=_between(doubt, 0.0, 1.0),
         )
 
-    def _cost_usd(self, roster: Roster, context: Context, rows: np.ndarray) -> Vector:
-        tokens = self.usage.output_tokens(context.x)[rows]
+    def _rows_of(self, roster: Roster) -> np.ndarray | slice:
+        """Where the arms of a roster stand; where it is the order they were met in, a slice."""
+        rows = [self.rows.get(arm_id, -1) for arm_id in roster.ids]
+        if rows == list(range(len(rows))):
+            return slice(len(rows))  # which copies nothing
+        return np.array(rows, dtype=np.intp)
+
+    def _cost_usd(self, roster: Roster, context: Context, tokens: Vector) -> Vector:
         if context.max_output_tokens is not None:
             tokens = np.minimum(tokens, context.max_output_tokens)
         cost: Vector = context.input_tokens * roster.input_price + tokens * roster.output_price
         return cost / 1e6
+
+
+def _between(values: Vector, least: float, most: float) -> Vector:
+    """As ``np.clip``, in half the time for few values."""
+    clipped: Vector = np.minimum(np.maximum(values, least), most)
+    return clipped
 
 
 def _mean_sd(evidence_n: Vector, hyper: Hyperparameters) -> Vector:

@@ -7,7 +7,7 @@ that a state loaded from a checkpoint equals the one saved, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from operator import attrgetter
 from typing import Any
 
@@ -22,6 +22,7 @@ from banditroute.core.arrays import (
     triangles_from_bytes,
     triangles_to_bytes,
 )
+from banditroute.core.feedback_rate import FeedbackRate
 from banditroute.core.fold import RouterState
 from banditroute.core.guard import Guard
 from banditroute.core.posterior import FeatureGroups
@@ -58,6 +59,7 @@ def save(state: RouterState, fingerprint: str) -> Checkpoint:
         "guard": {column.name: to_bytes(getattr(state.guard, column.name)) for column in _GUARD},
         "spending": _accounts_to_plain(state.spending),
         "allowances": _buckets_to_plain(state.allowances),
+        "feedback_rate": list(astuple(state.feedback_rate)),
         "usage": {
             "length_means": to_bytes(state.usage.length_means),
             "length_covariances": triangles_to_bytes(state.usage.length_covariances),
@@ -108,6 +110,7 @@ def _state(content: Any, groups: FeatureGroups) -> RouterState:
         _spending(content["spending"]),
         _guard(content["guard"], k),
         _allowances(content["allowances"]),
+        FeedbackRate(*map(float, content["feedback_rate"])),
         position=int(content["position"]),
         rows=rows,
         **_heard(content["news"]),
@@ -191,6 +194,7 @@ def _arrays(state: RouterState) -> Iterator[np.ndarray]:
     yield from (getattr(state.guard, column.name) for column in _GUARD)
     for account in state.spending.accounts.values():
         yield np.array([*_account_numbers(account), *account.days.values()], dtype=np.float64)
+    yield np.array(astuple(state.feedback_rate))
     for one in state.allowances.arms.values():
         yield np.array([one.learned, *one.full_at.values()])
 
@@ -200,6 +204,8 @@ def _check_numbers(state: RouterState) -> None:
     sums, spreads = quality.sums, [quality.covariances, usage.length_covariances]
     if not all(np.all(np.isfinite(array)) for array in [*_arrays(state), *spreads]):
         raise CheckpointInvalid("the checkpoint holds numbers that are not finite")
+    if min(astuple(state.feedback_rate)) < 0.0:
+        raise CheckpointInvalid("the checkpoint holds a negative number of requests")
     if np.any(sums.n < -ROUNDING) or np.any(sums.square < -ROUNDING):
         raise CheckpointInvalid("the checkpoint holds a negative sum of weights or squares")
     if np.any(quality.hyper.scales <= 0.0) or quality.hyper.noise <= 0.0:

@@ -14,6 +14,7 @@ import numpy as np
 
 from banditroute.core.allowances import Allowances
 from banditroute.core.beliefs import Knowledge
+from banditroute.core.feedback_rate import FeedbackRate
 from banditroute.core.guard import Guard
 from banditroute.core.posterior import START_NOISE, FeatureGroups
 from banditroute.core.priors import flaw
@@ -47,6 +48,7 @@ class RouterState:
     spending: Spending = field(default_factory=Spending)
     guard: Guard = field(default_factory=Guard.empty)
     allowances: Allowances = field(default_factory=Allowances)
+    feedback_rate: FeedbackRate = field(default_factory=FeedbackRate)
     position: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
@@ -78,11 +80,15 @@ class RouterState:
         if isinstance(entry, OutcomeEvidence):
             self.usage.observe(row, entry)
             self.spending.observe(entry)
+            if entry.error is None:
+                self.feedback_rate.answer()
             if entry.propensity is not None and entry.cost_usd is not None:
                 self.guard.pay(row, entry.cost_usd, entry.propensity)
         else:
             self._watch(row, entry)
             self.quality.revise(row, entry)
+            if entry.old is None and entry.new is not None:
+                self.feedback_rate.judge()
             self.allowances.hear(entry)
 
     def _watch(self, row: int, entry: QualityEvidence) -> None:
@@ -130,6 +136,7 @@ class RouterState:
             quality_mean=np.append(quality.sums.mean(), np.nan),
             quality_mean_sd=np.append(quality.sums.standard_error(START_NOISE), np.nan),
             taught=np.append(quality.taught, 0).astype(np.float64),
+            judged_share=self.feedback_rate.share,
             usage=self.usage.without_covariances(),
             arm_changes=self.arm_changes,
             quarantined=self.quarantined,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from banditroute.values import Matrix, Vector
 
@@ -49,17 +49,29 @@ def doubly_robust(
     return outcomes
 
 
-def normal_interval(outcomes: Vector, level: float = 0.95) -> Interval:
-    """The mean with its interval by the central limit theorem, for a number of rounds fixed before.
+def mean_interval(outcomes: Vector, level: float = 0.95) -> Interval:
+    """The mean with its interval, for a number of rounds that was fixed before.
 
-    Raises ValueError for fewer than two outcomes.
+    Student's t with as many degrees of freedom as the sample's kurtosis κ leaves its variance
+    (Satterthwaite 1946): ν = 2n / (κ − (n − 3)/(n − 1)), at most n − 1. Outcomes with a few large
+    weights get the wider interval that they need. Raises ValueError for fewer than two outcomes.
     """
     if len(outcomes) < LEAST_ROUNDS:
         raise ValueError("an interval needs at least two rounds")
     mean = float(outcomes.mean())
     error = float(outcomes.std(ddof=1)) / len(outcomes) ** 0.5
-    half = float(ndtri(0.5 + level / 2.0)) * error
+    half = float(stdtrit(_freedom(outcomes), 0.5 + level / 2.0)) * error
     return Interval(mean, mean - half, mean + half)
+
+
+def _freedom(outcomes: Vector) -> float:
+    """Degrees of freedom of the sample's variance, at least 1."""
+    n = len(outcomes)
+    square = (outcomes - outcomes.mean()) ** 2
+    if not np.any(square):
+        return n - 1.0
+    kurtosis = float((square**2).mean() / square.mean() ** 2)
+    return max(min(2.0 * n / (kurtosis - (n - 3.0) / (n - 1.0)), n - 1.0), 1.0)
 
 
 def confidence_sequence(

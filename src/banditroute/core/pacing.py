@@ -24,8 +24,11 @@ WINDOW = 500  # W: decisions that λ is found on
 EVERY = 10  # decisions between two findings
 CARRY = 10.0  # what is saved up and paced for, in requests: a fall in price must end in no spree
 HEADROOM = 10.0  # requests whose budget may be used up beyond what was ever saved
-LUMP = 10.0  # but over so many times the dearest chosen call, in B, where that is longer
 HORIZON = 50.0  # requests over which spending is brought back to the budget; 500 runs into the wall
+LUMP = 10.0  # carry for, and pace over, so many of the dearest chosen call where that is more
+RESERVE = (
+    0.75  # what is never paced for, in headrooms or in dearest chosen calls: means end below B
+)
 LOWEST, HIGHEST = 0.01, 4.0  # bounds of the corrected target, in B
 LOG10_PRICE = (-7.0, 3.0)  # λ·B lies between 10 to these powers
 STEPS = 30  # of bisection
@@ -135,6 +138,11 @@ def horizon(budget_usd: float, dearest_usd: float) -> float:
     return max(HORIZON, LUMP * dearest_usd / budget_usd)
 
 
+def reserve_usd(budget_usd: float, dearest_usd: float) -> float:
+    """What to keep saved, so that the wall is seldom met."""
+    return RESERVE * max(HEADROOM * budget_usd, dearest_usd)
+
+
 def target(budget_usd: float, credit_usd: float, horizon_n: float = HORIZON) -> float:
     """What to spend a request: B plus its part of what was saved, within (0.01 B, 4 B)."""
     wanted = budget_usd + credit_usd / horizon_n
@@ -160,6 +168,9 @@ class Budget:
 class Pacer:
     """Keeps one budget. ``price`` is λ: what a dollar costs now, in reward per dollar.
 
+    What was saved is carried as far as a few of the dearest calls that are chosen now would use
+    it up: a mean of few dear calls swings by that much, and when prices fall it falls with them.
+
     Every replica paces its own requests, by what all of them spent together: the accounts of
     the log they share. ``rng`` samples the utilities that λ is found on.
     """
@@ -171,6 +182,7 @@ class Pacer:
         self._window: Window | None = None
         self._credit_usd = 0.0
         self._saved_usd = 0.0
+        self._dearest_usd = 0.0
         self._seen: tuple[float, int] | None = None
 
     def left_usd(self, account: Account, reserved_usd: float, now_s: float) -> float:
@@ -219,8 +231,10 @@ class Pacer:
         if self.budget.usd_per_request is not None:
             self._save_up(account)
             budget_usd = self.budget.usd_per_request
-            horizon_n = horizon(budget_usd, window.dearest(self.price))
-            wanted.append(target(budget_usd, self._credit_usd, horizon_n))
+            self._dearest_usd = window.dearest(self.price)
+            spare_usd = self._credit_usd - reserve_usd(budget_usd, self._dearest_usd)
+            horizon_n = horizon(budget_usd, self._dearest_usd)
+            wanted.append(target(budget_usd, spare_usd, horizon_n))
         return wanted
 
     def _save_up(self, account: Account) -> None:
@@ -234,6 +248,7 @@ class Pacer:
             account.requests - account.requests_today,
         )
         earned = budget_usd * (account.requests - requests) - (account.usd - usd)
-        self._credit_usd = min(self._credit_usd + earned, CARRY * budget_usd)
+        most_usd = max(CARRY * budget_usd, LUMP * self._dearest_usd)
+        self._credit_usd = min(self._credit_usd + earned, most_usd)
         self._saved_usd += earned
         self._seen = account.usd, account.requests

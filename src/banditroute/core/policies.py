@@ -17,6 +17,7 @@ from banditroute.core.beliefs import Beliefs
 from banditroute.core.winning import win_probabilities
 from banditroute.values import Vector
 
+SPARSE_SHARPNESS = 2.0  # c: with hardly any feedback, probabilities are cubed
 TIE = 1e-12  # indices closer than this are equal, and share the choice
 
 
@@ -36,14 +37,22 @@ class Thompson:
     """Choose each arm with the probability that it is the best (Thompson 1933).
 
     Utilities are taken as independent normals, mean ``utility`` and sd ``sampling_sd``; the
-    probability is computed by quadrature, not sampled, so it is what is logged.
+    probability is computed by quadrature, not sampled, so it is what is logged. The less of what
+    it chooses is judged, the less it explores: P is raised to a power of 1 + c·(1 - share) and
+    normalised. At a power of 3 that is to draw until three samples agree.
     """
 
     spec: str = "thompson"
 
     def probabilities(self, beliefs: Beliefs) -> Vector:
         """P(arm k is the largest), to about 1e-5."""
-        return win_probabilities(beliefs.utility, beliefs.sampling_sd)
+        wins = win_probabilities(beliefs.utility, beliefs.sampling_sd)
+        unheard = 1.0 - beliefs.judged_share
+        if unheard == 0.0:
+            return wins
+        sharper = wins ** (1.0 + SPARSE_SHARPNESS * unheard)
+        sharpened: Vector = sharper / sharper.sum()
+        return sharpened
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,12 @@ class UsageModel:
 
     def output_tokens(self, x: Vector) -> Vector:
         """(K,) expected output tokens of every arm for context x."""
-        log_tokens = np.minimum(np.maximum(self.length_means @ x, 0.0), LOG_TOKENS_MAX)
-        expected: Vector = self.smearing * np.exp(log_tokens)
+        return self.tokens(self.length_means @ x, slice(None))
+
+    def tokens(self, log_tokens: Vector, rows: np.ndarray | slice) -> Vector:
+        """Expected output tokens of the arms at ``rows`` whose logs are predicted so."""
+        bounded = np.minimum(np.maximum(log_tokens, 0.0), LOG_TOKENS_MAX)
+        expected: Vector = self.smearing[rows] * np.exp(bounded)
         return expected
 
     def latency(self) -> tuple[Vector, Vector]:

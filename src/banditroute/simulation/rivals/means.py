@@ -10,11 +10,10 @@ from banditroute.core.posterior import (
     POOLED_MEAN,
     POOLED_SD_BIAS,
     START_NOISE,
-    START_SD_BIAS,
 )
 from banditroute.values import Vector
 
-SPREAD = START_SD_BIAS**2  # τ²: arms differ by 0.3
+SPREAD = 0.30**2  # τ²: arms differ by 0.3
 
 
 class ArmMeans:

@@ -2,9 +2,10 @@
 
 import pytest
 from doubles import PATIENCE_S, TTL_S, Clock, memory
+from redis_clients import fake_links
 
 from banditroute.engine import engine as engine_module
-from banditroute.stores import SQLiteStore, Store
+from banditroute.stores import RedisStore, SQLiteStore, Store
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +25,13 @@ def store(request, clock, tmp_path) -> Store:
     if request.param == "memory":
         return memory(clock)
     return SQLiteStore(tmp_path / "log.db", decision_ttl_s=TTL_S, clock=clock, poll_s=0.01)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def shared(request, clock, tmp_path):
+    """Makes clients of one store."""
+    kept = {"decision_ttl_s": TTL_S, "clock": clock}
+    if request.param == "sqlite":
+        return lambda: SQLiteStore(tmp_path / "log.db", poll_s=0.01, **kept)
+    links = fake_links()
+    return lambda: RedisStore(links, **kept)

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from doubles import TTL_S, arm, asking, engine_on, memory, router, running
-from redis_clients import fake_links
+from doubles import arm, asking, engine_on, memory, router, running
 
 from banditroute.core.policies import Greedy
 from banditroute.core.priors import prior_of
 from banditroute.errors import InvalidRequest
-from banditroute.stores import RedisStore, SQLiteStore
 from banditroute.values import Learned
 
 pytestmark = pytest.mark.anyio
@@ -23,16 +21,6 @@ SKILL = {  # of a synthetic world; who is best at each task differs
 BEST = {"code": "coder", "chat": "talker"}
 TEXTS = ["Write a function", "What is new?", "Sort these: 3, 1, 2", "Tell me more", "Why?"]
 LINES = 500
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def shared(request, clock, tmp_path):
-    """Makes clients of one store."""
-    kept = {"decision_ttl_s": TTL_S, "clock": clock}
-    if request.param == "sqlite":
-        return lambda: SQLiteStore(tmp_path / "log.db", poll_s=0.01, **kept)
-    links = fake_links()
-    return lambda: RedisStore(links, **kept)
 
 
 def spec(**changes):

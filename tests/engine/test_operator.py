@@ -19,7 +19,6 @@ from doubles import (
     score,
     until,
 )
-from redis_clients import fake_links
 
 from banditroute.core.roster import Roster
 from banditroute.dispatch import Dispatcher
@@ -31,23 +30,13 @@ from banditroute.errors import (
     StoreUnavailable,
     UnknownModel,
 )
-from banditroute.stores import RedisStore, SQLiteStore
+from banditroute.stores import SQLiteStore
 from banditroute.values import ArmStatus, Learned, SourceChange
 
 pytestmark = pytest.mark.anyio
 
 PAUSED, ACTIVE = ArmStatus.PAUSED, ArmStatus.ACTIVE
 NEW = arm("new", output_usd_per_mtok=0.5)
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def shared(request, clock, tmp_path):
-    """Makes clients of one store."""
-    kept = {"decision_ttl_s": TTL_S, "clock": clock}
-    if request.param == "sqlite":
-        return lambda: SQLiteStore(tmp_path / "log.db", poll_s=0.01, **kept)
-    links = fake_links()
-    return lambda: RedisStore(links, **kept)
 
 
 def ids(engine):

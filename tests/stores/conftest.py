@@ -1,7 +1,9 @@
 """Fixtures for stores: a clock that stands still until it is told to move."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos import ChaosProxy
@@ -15,13 +17,17 @@ pytest.register_assert_rewrite(
     "contract_transfer",
     "faulty",
     "store_examples",
+    "transfer_examples",
 )
 
 from faulty import SOON_S  # noqa: E402 - after the assertions are rewritten
-from store_examples import Clock, Examples  # noqa: E402
+from store_examples import TTL_S, Clock, Examples, opened  # noqa: E402
+from transfer_examples import Make, teach  # noqa: E402
 
+from banditroute.stores import MemoryStore, SQLiteStore, Store  # noqa: E402
 from banditroute.stores.outbox import lane  # noqa: E402
 from banditroute.stores.outbox import store as outbox  # noqa: E402
+from banditroute.values import Checkpoint  # noqa: E402
 
 
 @pytest.fixture
@@ -96,3 +102,39 @@ def hasty_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANSWER_S", "KNOWN_S"):
         monkeypatch.setattr(outbox, name, SOON_S)
     monkeypatch.setattr(outbox, "ADOPT_EVERY_S", 0.1)
+
+
+@pytest.fixture
+def make(clock: Clock, tmp_path: Path) -> Make:
+    """Fresh stores of a kind."""
+    fresh = iter(range(1_000_000))
+
+    def make(kind: str) -> Store:
+        if kind == "memory":
+            return MemoryStore(decision_ttl_s=TTL_S, clock=clock)
+        path = tmp_path / f"{next(fresh)}.db"
+        return SQLiteStore(path, decision_ttl_s=TTL_S, clock=clock, poll_s=0.002)
+
+    return make
+
+
+@pytest.fixture
+async def stores(make: Make) -> AsyncIterator[Callable[[str], Any]]:
+    """Fresh, open stores of a kind; closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def fresh(kind: str) -> Store:
+            return await stack.enter_async_context(opened(make(kind)))
+
+        yield fresh
+
+
+@pytest.fixture
+async def taught(stores: Any, made: Examples) -> Store:
+    """Two routers: one with 24 entries and a checkpoint, one with a decision alone."""
+    store = await stores("memory")
+    await store.claim("auto", "features-1")
+    await teach(store, made, 12)
+    await store.save_checkpoint("auto", Checkpoint(20, "features-1", b"twenty"))
+    await store.remember([made.decision("support"), made.decision()])
+    return store

@@ -47,7 +47,10 @@ EVENTFUL = eventful_log(np.random.default_rng(12))
 
 
 def test_an_eventful_log_holds_everything_that_a_state_remembers():
-    """Guards the tests that fold it: alarms, sources, half-lives, bounds, priors, accounts."""
+    """Guards the tests that fold it: alarms, sources, half-lives, bounds, priors, accounts.
+
+    And answers in two batches, with words on both.
+    """
     state = folded(EVENTFUL)
     quality = state.quality
     assert len(quality.drift.alarms) >= 2
@@ -56,6 +59,8 @@ def test_an_eventful_log_holds_everything_that_a_state_remembers():
     assert len(quality.priors) == 2
     assert set(state.spending.accounts) == {"", "team"}
     assert state.guard.n.min() > 50.0
+    assert len(state.awaited.firsts) == 2
+    assert state.awaited.heard.min() > 50.0
     assert quality.tuning is not None
     assert [most for _, most in quality.limits] == [1.0, 1.5, None]
 

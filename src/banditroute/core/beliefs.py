@@ -88,13 +88,11 @@ class Beliefs(NamedTuple):
         cost and the usual one of these arms (their geometric mean); what was learned of the arm
         outweighs it by as much as it outweighs the prior. Free arms have no price to go by.
         """
-        priced = self.cost_usd > 0.0
-        count = np.count_nonzero(priced)
-        if count < 2:
+        if len(self.arm_ids) < 2:
             return self
-        logs = np.log(self.cost_usd, where=priced, out=np.zeros(len(priced)))
-        dearness = (logs - logs.sum() / count) * priced
-        shift = PRICE_SLOPE * self.presumed * _between(dearness, -MOST_DEARNESS, MOST_DEARNESS)
+        shift = _between(_dearness(self.cost_usd), -MOST_DEARNESS, MOST_DEARNESS)
+        shift *= self.presumed
+        shift *= PRICE_SLOPE
         return self._replace(
             quality=self.quality + shift,
             utility=self.utility + (1.0 - self.error_rate) * shift,
@@ -128,6 +126,7 @@ class Knowledge:
     are kept as their :func:`triangles`. ``linear`` (3K, d) is what is linear in the context, to
     be multiplied by it at once: the means, the first rows of the covariances in units of the
     prior, and the means of log lengths. What no request changes is computed once, here.
+    ``awaited`` (K,) words are under way, and sampling widths narrowed as though they were in.
     ``arm_changes`` and ``quarantined`` are as in :class:`~banditroute.core.fold.RouterState`.
     """
 
@@ -142,6 +141,7 @@ class Knowledge:
     quality_mean_sd: Vector
     taught: Vector
     judged_share: float
+    awaited: InitVar[Vector]
     usage: UsageModel
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
     quarantined: Mapping[str, SourceChange] = field(default_factory=dict)
@@ -152,16 +152,19 @@ class Knowledge:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     tuning: Tuning | None = None
     spreads: Matrix = field(init=False)
-    mean_sd: Vector = field(init=False)
+    exploration_width: Vector = field(init=False)
+    mean_width: Vector = field(init=False)
     latency: Latency = field(init=False)
     linear: Matrix = field(init=False)
 
-    def __post_init__(self, covariances: Matrix) -> None:
+    def __post_init__(self, covariances: Matrix, awaited: Vector) -> None:
         doubts = covariances[:, 0, :] / self.hyper.scales[0]
         linear = np.concatenate([self.means, doubts, self.usage.length_means])
         object.__setattr__(self, "linear", linear)
         object.__setattr__(self, "spreads", triangles(covariances))
-        object.__setattr__(self, "mean_sd", _mean_sd(self.evidence_n, self.hyper))
+        narrowing = _narrowing(self.evidence_n, awaited, self.hyper)
+        object.__setattr__(self, "exploration_width", EXPLORATION_WIDTH * narrowing)
+        object.__setattr__(self, "mean_width", _mean_sd(self.evidence_n, self.hyper) * narrowing)
         object.__setattr__(self, "latency", Latency.of(*self.usage.latency()))
 
     def beliefs(
@@ -189,7 +192,9 @@ class Knowledge:
             judged_share=self.judged_share,
             quality=quality,
             quality_sd=quality_sd,
-            sampling_sd=np.maximum(EXPLORATION_WIDTH * quality_sd, self.mean_sd[rows]),
+            sampling_sd=np.maximum(
+                self.exploration_width[rows] * quality_sd, self.mean_width[rows]
+            ),
             cost_usd=cost,
             latency_s=latency,
             latency_log=self.latency.log[rows],
@@ -211,8 +216,23 @@ class Knowledge:
     def _cost_usd(self, roster: Roster, context: Context, tokens: Vector) -> Vector:
         if context.max_output_tokens is not None:
             tokens = np.minimum(tokens, context.max_output_tokens)
-        cost: Vector = context.input_tokens * roster.input_price + tokens * roster.output_price
-        return cost / 1e6
+        cost = tokens * roster.output_price
+        cost += context.input_tokens * roster.input_price
+        cost /= 1e6
+        return cost
+
+
+def _dearness(cost_usd: Vector) -> Vector:
+    """(K,) the logs of costs less their mean; 0 for what is free, and where one alone is not."""
+    if cost_usd[cost_usd.argmin()] > 0.0:
+        logs: Vector = np.log(cost_usd)
+        logs -= np.add.reduce(logs) / len(logs)
+        return logs
+    priced = cost_usd > 0.0
+    logs = np.log(cost_usd, where=priced, out=np.zeros(len(priced)))
+    logs -= logs.sum() / max(np.count_nonzero(priced), 1)
+    logs *= priced
+    return logs
 
 
 def _between(values: Vector, least: float, most: float) -> Vector:
@@ -225,3 +245,13 @@ def _mean_sd(evidence_n: Vector, hyper: Hyperparameters) -> Vector:
     """The width of a context-free mean with the same evidence: w / √(n/σ² + 1/τ²)."""
     width: Vector = MEAN_WIDTH / np.sqrt(evidence_n / hyper.noise + 1.0 / hyper.scales[0])
     return width
+
+
+def _narrowing(evidence_n: Vector, awaited: Vector, hyper: Hyperparameters) -> Vector:
+    """By how much widths shrink once ``awaited`` words more are in: √(n' / (n' + awaited)).
+
+    n' = n + σ²/τ² counts the prior as the readings that it is worth.
+    """
+    count = evidence_n + hyper.noise / hyper.scales[0]
+    narrowing: Vector = np.sqrt(count / (count + awaited))
+    return narrowing

@@ -22,6 +22,7 @@ from banditroute.core.arrays import (
     triangles_from_bytes,
     triangles_to_bytes,
 )
+from banditroute.core.awaited import BATCHES, Awaited
 from banditroute.core.feedback_rate import FeedbackRate
 from banditroute.core.fold import RouterState
 from banditroute.core.guard import Guard
@@ -31,11 +32,12 @@ from banditroute.core.usage import UsageModel
 from banditroute.errors import CheckpointInvalid
 from banditroute.values import ArmChange, Checkpoint, SourceChange
 
-SCHEMA = 2
+SCHEMA = 3
 ROUNDING = 1e-6  # what taking evidence back may leave below zero
 _ACCOUNT = {name: type(value) for name, value in asdict(Account()).items() if name != "days"}
 _account_numbers = attrgetter(*_ACCOUNT)
 _GUARD = fields(Guard)
+_AWAITED = ("answered", "heard", "lateness")
 _USAGE_COLUMNS = tuple(column.name for column in fields(UsageModel)[3:])
 _UNREADABLE = (
     ValueError,
@@ -60,6 +62,10 @@ def save(state: RouterState, fingerprint: str) -> Checkpoint:
         "spending": _accounts_to_plain(state.spending),
         "allowances": _buckets_to_plain(state.allowances),
         "feedback_rate": list(astuple(state.feedback_rate)),
+        "awaited": {
+            "firsts": state.awaited.firsts,
+            **{name: to_bytes(getattr(state.awaited, name)) for name in _AWAITED},
+        },
         "usage": {
             "length_means": to_bytes(state.usage.length_means),
             "length_covariances": triangles_to_bytes(state.usage.length_covariances),
@@ -111,6 +117,7 @@ def _state(content: Any, groups: FeatureGroups) -> RouterState:
         _guard(content["guard"], k),
         _allowances(content["allowances"]),
         FeedbackRate(*map(float, content["feedback_rate"])),
+        _awaited(content["awaited"], k),
         position=int(content["position"]),
         rows=rows,
         **_heard(content["news"]),
@@ -163,6 +170,18 @@ def _allowances(plain: Any) -> Allowances:
     )
 
 
+def _awaited(plain: Any, k: int) -> Awaited:
+    firsts = [str(first) for first in plain["firsts"]]
+    if len(firsts) > BATCHES or firsts != sorted(firsts):
+        raise CheckpointInvalid("the checkpoint's batches of answers are not in order")
+    return Awaited(
+        firsts,
+        from_bytes(plain["answered"], len(firsts), k),
+        from_bytes(plain["heard"], len(firsts)),
+        from_bytes(plain["lateness"], BATCHES + 1),
+    )
+
+
 def _standing(state: RouterState) -> list[ArmChange | SourceChange]:
     """The news that are in force, in an order that the log alone decides."""
     return [*state.arm_changes.values(), *state.quarantined.values()]
@@ -194,9 +213,15 @@ def _arrays(state: RouterState) -> Iterator[np.ndarray]:
     yield from (getattr(state.guard, column.name) for column in _GUARD)
     for account in state.spending.accounts.values():
         yield np.array([*_account_numbers(account), *account.days.values()], dtype=np.float64)
-    yield np.array(astuple(state.feedback_rate))
+    yield from _counts(state)
     for one in state.allowances.arms.values():
         yield np.array([one.learned, *one.full_at.values()])
+
+
+def _counts(state: RouterState) -> Iterator[np.ndarray]:
+    """Numbers of answers and of words, which are never negative."""
+    yield np.array(astuple(state.feedback_rate))
+    yield from (getattr(state.awaited, name) for name in _AWAITED)
 
 
 def _check_numbers(state: RouterState) -> None:
@@ -204,7 +229,7 @@ def _check_numbers(state: RouterState) -> None:
     sums, spreads = quality.sums, [quality.covariances, usage.length_covariances]
     if not all(np.all(np.isfinite(array)) for array in [*_arrays(state), *spreads]):
         raise CheckpointInvalid("the checkpoint holds numbers that are not finite")
-    if min(astuple(state.feedback_rate)) < 0.0:
+    if any(np.any(counts < 0.0) for counts in _counts(state)):
         raise CheckpointInvalid("the checkpoint holds a negative number of requests")
     if np.any(sums.n < -ROUNDING) or np.any(sums.square < -ROUNDING):
         raise CheckpointInvalid("the checkpoint holds a negative sum of weights or squares")

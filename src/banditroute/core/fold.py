@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from banditroute.core.allowances import Allowances
+from banditroute.core.awaited import Awaited
 from banditroute.core.beliefs import Knowledge
 from banditroute.core.feedback_rate import FeedbackRate
 from banditroute.core.guard import Guard
@@ -49,6 +50,7 @@ class RouterState:
     guard: Guard = field(default_factory=Guard.empty)
     allowances: Allowances = field(default_factory=Allowances)
     feedback_rate: FeedbackRate = field(default_factory=FeedbackRate)
+    awaited: Awaited = field(default_factory=Awaited)
     position: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     arm_changes: Mapping[str, ArmChange] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class RouterState:
             self.spending.observe(entry)
             if entry.error is None:
                 self.feedback_rate.answer()
+                self.awaited.answer(row, entry.decision_id)
             if entry.propensity is not None and entry.cost_usd is not None:
                 self.guard.pay(row, entry.cost_usd, entry.propensity)
         else:
@@ -89,6 +92,7 @@ class RouterState:
             self.quality.revise(row, entry)
             if entry.old is None and entry.new is not None:
                 self.feedback_rate.judge()
+                self.awaited.judge(entry.decision_id, entry.new.weight)
             self.allowances.hear(entry)
 
     def _watch(self, row: int, entry: QualityEvidence) -> None:
@@ -119,6 +123,7 @@ class RouterState:
             self.quality.grow()
             self.usage.grow()
             self.guard.grow()
+            self.awaited.grow()
         return row
 
     def knowledge(self) -> Knowledge:
@@ -137,6 +142,7 @@ class RouterState:
             quality_mean_sd=np.append(quality.sums.standard_error(START_NOISE), np.nan),
             taught=np.append(quality.taught, 0).astype(np.float64),
             judged_share=self.feedback_rate.share,
+            awaited=np.append(self.awaited.to_come(self.feedback_rate.share), 0.0),
             usage=self.usage.without_covariances(),
             arm_changes=self.arm_changes,
             quarantined=self.quarantined,

@@ -12,6 +12,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Callable
+from itertools import product
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -43,8 +44,13 @@ OBJECTIVE = Objective(answer_value_usd=0.05, patience_s=120.0)
 POLICIES: tuple[Policy, ...] = (Thompson(), LinUCB())
 
 
+def plain_featurizer() -> Featurizer:
+    """What a router without declared tasks sees, in 80 numbers."""
+    return Featurizer(task_slots=22)
+
+
 def featurizer(tasks: int) -> Featurizer:
-    """All groups of features, with some declared tasks."""
+    """All groups of features, with some declared tasks that have examples."""
     examples = [(f"example number {t} of a task",) for t in range(tasks)]
     return Featurizer(tasks=[TaskSpec(f"task-{t}", shown) for t, shown in enumerate(examples)])
 
@@ -125,17 +131,17 @@ def memory_mb(arms: int, features: Featurizer) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table, and the memory."""
-    features = featurizer(tasks=5)
-    print(f"d = {features.dimension}; medians of {REPEATS}, in µs")
+    print(f"medians of {REPEATS}, in µs")
     titles = ("decision", "+ context", "product", "ratio")
-    print(f"{'arms':>5} {'policy':10}", *(f"{title:>10}" for title in titles))
-    for arms in (4, 10, 50, 200):
-        roster = roster_of(arms)
+    print(f"{'d':>5} {'arms':>5} {'policy':10}", *(f"{title:>10}" for title in titles))
+    for features, arms in product((plain_featurizer(), featurizer(tasks=5)), (4, 10, 50, 200)):
+        d, roster = features.dimension, roster_of(arms)
         knowledge = taught(roster, features).knowledge()
         for policy in POLICIES:
             alone, whole, least = line(roster, knowledge, policy, features)
             name, ratio = policy.spec.partition(":")[0], alone / least
-            print(f"{arms:5} {name:10} {alone:10.0f} {whole:10.0f} {least:10.1f} {ratio:10.1f}")
+            times = f"{alone:10.0f} {whole:10.0f} {least:10.1f} {ratio:10.1f}"
+            print(f"{d:5} {arms:5} {name:10} {times}")
     wide = featurizer(tasks=7)
     folded, held = memory_mb(50, wide)
     print(f"50 arms, d = {wide.dimension}: a state of {folded:.1f} MB, {held:.1f} MB in all")

@@ -189,3 +189,11 @@ def test_means_a_million_from_zero_are_told_apart_by_the_last_bit():
 def test_arms_far_from_zero_may_be_narrower_than_the_last_bit_of_their_means():
     mean, sd = np.full(2, 1e6), np.array([1e-12, 1e-11])
     assert win_probabilities(mean, sd) == pytest.approx([0.5, 0.5], abs=ACCURACY)
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 1.5, 3.0])
+def test_sharper_probabilities_are_powers_of_the_plain_ones(sharpness, rng):
+    mean, sd = rng.normal(size=7), rng.uniform(0.1, 2.0, size=7)
+    powers = win_probabilities(mean, sd) ** sharpness
+    sharp = win_probabilities(mean, sd, sharpness)
+    np.testing.assert_allclose(sharp, powers / powers.sum(), rtol=1e-12)

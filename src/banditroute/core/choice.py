@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from operator import attrgetter
 
 import numpy as np
@@ -41,6 +42,8 @@ class Rules:
 
 def eligible(beliefs: Beliefs, excluded: Mapping[str, str]) -> Beliefs:
     """The beliefs of the arms that are not excluded, seen beside each other."""
+    if not excluded:
+        return beliefs.beside_each_other()
     rows = [row for row, arm_id in enumerate(beliefs.arm_ids) if arm_id not in excluded]
     return beliefs.take(rows).beside_each_other()
 
@@ -93,7 +96,8 @@ def _candidates(beliefs: Beliefs, roster: Roster, probabilities: Vector) -> tupl
         *_predicted(beliefs),
         *_prices(roster, beliefs.arm_ids),
     )
-    return tuple(map(Candidate, beliefs.arm_ids, *(column.tolist() for column in columns)))
+    rows = zip(beliefs.arm_ids, *(column.tolist() for column in columns), strict=True)
+    return tuple(map(tuple.__new__, repeat(Candidate), rows))  # as Candidate._make, but faster
 
 
 def _prices(roster: Roster, arm_ids: tuple[str, ...]) -> tuple[Vector, Vector]:

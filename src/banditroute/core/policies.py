@@ -46,13 +46,8 @@ class Thompson:
 
     def probabilities(self, beliefs: Beliefs) -> Vector:
         """P(arm k is the largest), to about 1e-5."""
-        wins = win_probabilities(beliefs.utility, beliefs.sampling_sd)
-        unheard = 1.0 - beliefs.judged_share
-        if unheard == 0.0:
-            return wins
-        sharper = wins ** (1.0 + SPARSE_SHARPNESS * unheard)
-        sharpened: Vector = sharper / sharper.sum()
-        return sharpened
+        sharpness = 1.0 + SPARSE_SHARPNESS * (1.0 - beliefs.judged_share)
+        return win_probabilities(beliefs.utility, beliefs.sampling_sd, sharpness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ The arm is drawn from exactly the distribution that is logged.
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -29,8 +30,8 @@ def floors(cost_usd: Vector, floor: float, usual_cost_usd: float | None) -> Vect
     usual = _median(cost_usd) if usual_cost_usd is None else usual_cost_usd
     if usual <= 0.0:
         return np.full(count, floor / count)  # calls are free: so is exploring
-    affordable = FLOOR_SPEND * usual / np.maximum(cost_usd, FREE_USD)
-    least: Vector = np.minimum(floor, affordable) / count
+    affordable = FLOOR_SPEND * usual / count / np.maximum(cost_usd, FREE_USD)
+    least: Vector = np.minimum(affordable, floor / count)
     return least
 
 
@@ -40,8 +41,7 @@ def distribution(
     """(K,) the probabilities to draw from: π = (1 - Σf)·P + f, which sum to 1."""
     least = floors(beliefs.cost_usd, floor, usual_cost_usd)
     chosen = policy.probabilities(beliefs)
-    mixed = (1.0 - least.sum()) * chosen + least
-    probabilities: Vector = mixed / mixed.sum()
+    probabilities: Vector = (1.0 - np.add.reduce(least)) * chosen + least
     return probabilities
 
 
@@ -50,10 +50,16 @@ def draw(probabilities: Vector, arm_ids: tuple[str, ...], u: float) -> int:
 
     The order of the arms in the configuration therefore does not change what is drawn.
     """
-    order = sorted(range(len(arm_ids)), key=arm_ids.__getitem__)
+    order = _by_id(arm_ids)
     shares = probabilities.tolist()
     edges = list(accumulate(shares[row] for row in order))
     return order[min(bisect_right(edges, u * edges[-1]), len(order) - 1)]
+
+
+@lru_cache(maxsize=1024)
+def _by_id(arm_ids: tuple[str, ...]) -> tuple[int, ...]:
+    """The rows in order of their ids, which are much the same from one request to the next."""
+    return tuple(sorted(range(len(arm_ids)), key=arm_ids.__getitem__))
 
 
 def _median(values: Vector) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg.blas import dspr
 
 from banditroute.values import Matrix, Vector
 
@@ -28,8 +29,8 @@ def triangles(matrices: Matrix) -> Matrix:
 
 def variances(lower: Matrix, x: Vector) -> Vector:
     """(K,) xᵀVx of every V whose triangle is given; never below 0."""
-    lengths, columns = _layout(len(x))
-    variance: Vector = np.maximum(lower @ (x.repeat(lengths) * x.take(columns)), 0.0)
+    products = dspr(len(x), 1.0, x, np.zeros(lower.shape[1]), overwrite_ap=True)
+    variance: Vector = np.maximum(lower @ products, 0.0)
     return variance
 
 

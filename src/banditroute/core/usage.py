@@ -154,6 +154,8 @@ class UsageModel:
     def recent(self, now_s: float) -> tuple[Vector, Vector]:
         """(K,) :meth:`trusted_latency_n` and (K,) :meth:`error_rate`, both at once."""
         fade = trust(now_s - self.latest_s)
+        if not np.count_nonzero(self.recent_errors):
+            return self.recent_latency_n * fade, np.zeros(len(fade))
         rate: Vector = self.recent_errors * fade / (self.recent_calls * fade + ERROR_PRIOR_N)
         return self.recent_latency_n * fade, rate
 
@@ -194,5 +196,5 @@ def length_prior(dimension: int) -> tuple[Vector, Vector]:
 
 def trust(age_s: Vector | float) -> Vector:
     """How much of what was recent ``age_s`` seconds ago still counts, in (0, 1]."""
-    kept: Vector = 0.5 ** (np.maximum(age_s, 0.0) / TRUST_HALF_LIFE_S)
+    kept: Vector = np.exp2(np.minimum(age_s * (-1.0 / TRUST_HALF_LIFE_S), 0.0))
     return kept

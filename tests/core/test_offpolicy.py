@@ -10,6 +10,7 @@ from banditroute.core.offpolicy import (
     Interval,
     confidence_sequence,
     doubly_robust,
+    foreseen_variance,
     mean_interval,
     promoted,
 )
@@ -59,6 +60,46 @@ def test_the_interval_of_even_outcomes_is_students_and_of_uneven_ones_wider():
         half = (interval.high - interval.low) / 2.0
         assert half == pytest.approx(stats.t.ppf(0.975, freedom) * error)
     assert mean_interval(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
+
+
+def test_the_interval_is_that_of_the_foreseen_variance_where_it_is_the_wider():
+    outcomes = np.tile([0.0, 1.0], 50)
+    assert mean_interval(outcomes, foreseen=0.01) == mean_interval(outcomes)
+    wide = mean_interval(outcomes, foreseen=4.0)
+    assert wide.estimate == 0.5
+    assert wide.high - 0.5 == pytest.approx(stats.norm.ppf(0.975) * 2.0 / 10.0)
+    assert 0.5 - wide.low == pytest.approx(wide.high - 0.5)
+
+
+def test_the_foreseen_variance_by_hand():
+    """Expected squared weights 1/.5 and .25/.25 + .25/.75, mean squared error (.25 + .5625)/2."""
+    variance = foreseen_variance(
+        np.array([1.0, 1.0]),
+        np.array([0, 1]),
+        np.array([[0.5, 0.0], [0.5, 0.25]]),
+        np.array([[0.5, 0.5], [0.25, 0.75]]),
+        np.array([[1.0, 0.0], [0.5, 0.5]]),
+    )
+    assert variance == pytest.approx((2.0 + 4.0 / 3.0) / 2.0 * (0.25 + 0.5625) / 2.0)
+
+
+def test_the_foreseen_variance_is_that_of_many_logs(rng):
+    """Rewards with the same spread in every arm, predicted by their mean."""
+    logging, target = np.array([0.05, 0.15, 0.8]), np.array([0.6, 0.2, 0.2])
+    arms = rng.choice(3, size=200_000, p=logging)
+    rewards = TRUTH[arms] + rng.normal(0.0, 0.3, 200_000)
+    shape = (200_000, 1)
+    known = [np.tile(one, shape) for one in (TRUTH, logging, target)]
+    outcomes = doubly_robust(rewards, arms, logging[arms], known[0], known[2])
+    assert foreseen_variance(rewards, arms, *known) == pytest.approx(outcomes.var(), rel=0.03)
+
+
+def test_a_target_that_the_log_cannot_speak_of_is_refused():
+    row = np.array([[0.0, 1.0]])
+    one, arm = np.ones(1), np.ones(1, int)
+    with pytest.raises(ValueError, match="never chosen"):
+        foreseen_variance(one, arm, np.ones((1, 2)), row, np.array([[0.5, 0.5]]))
+    assert foreseen_variance(one, arm, np.zeros((1, 2)), row, row) == 1.0
 
 
 def test_one_round_has_no_interval():

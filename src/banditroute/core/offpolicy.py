@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from banditroute.values import Matrix, Vector
 
@@ -49,18 +49,42 @@ def doubly_robust(
     return outcomes
 
 
-def mean_interval(outcomes: Vector, level: float = 0.95) -> Interval:
+def foreseen_variance(
+    rewards: Vector,
+    arms: NDArray[np.int64],
+    predictions: Matrix,
+    probabilities: Matrix,
+    target: Matrix,
+) -> float:
+    """The variance of a pseudo-outcome around its prediction, if all arms err alike.
+
+    Σ_k p_k²/π_k is the expected square of a round's weight, known for every arm before one is
+    drawn; times the mean squared error of the predictions. A log that happened to draw no arm of
+    large weight has a small sample variance, and errs the more. ``probabilities`` π (T, K) are
+    those drawn from; otherwise as :func:`doubly_robust`. Raises ValueError where the target
+    chooses an arm of probability 0.
+    """
+    if np.any((probabilities <= 0.0) & (target > 0.0)):
+        raise ValueError("the target chooses an arm that was never chosen: nothing is known of it")
+    weights = target**2 / np.where(target > 0.0, probabilities, 1.0)
+    errors = rewards - predictions[np.arange(len(rewards)), arms]
+    return float(weights.sum(axis=1).mean() * (errors**2).mean())
+
+
+def mean_interval(outcomes: Vector, level: float = 0.95, foreseen: float = 0.0) -> Interval:
     """The mean with its interval, for a number of rounds that was fixed before.
 
     Student's t with as many degrees of freedom as the sample's kurtosis κ leaves its variance
     (Satterthwaite 1946): ν = 2n / (κ − (n − 3)/(n − 1)), at most n − 1. Outcomes with a few large
-    weights get the wider interval that they need. Raises ValueError for fewer than two outcomes.
+    weights get the wider interval that they need. Never narrower than outcomes of the
+    ``foreseen`` variance make it. Raises ValueError for fewer than two outcomes.
     """
-    if len(outcomes) < LEAST_ROUNDS:
+    n = len(outcomes)
+    if n < LEAST_ROUNDS:
         raise ValueError("an interval needs at least two rounds")
-    mean = float(outcomes.mean())
-    error = float(outcomes.std(ddof=1)) / len(outcomes) ** 0.5
-    half = float(stdtrit(_freedom(outcomes), 0.5 + level / 2.0)) * error
+    mean, tail = float(outcomes.mean()), 0.5 + level / 2.0
+    sampled = float(stdtrit(_freedom(outcomes), tail)) * float(outcomes.std(ddof=1))
+    half = max(sampled, float(ndtri(tail)) * foreseen**0.5) / n**0.5
     return Interval(mean, mean - half, mean + half)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from lab import SETS, Lab, Table, problem, router, shown, shuffled
 
-from banditroute.simulation import Problem, Scenario, play
+from banditroute.simulation import Problem, Scenario, Trace, play
 from banditroute.values import Tuning
 
 AFTER = 1_500
@@ -49,8 +49,8 @@ class Seen:
     alarms: int
 
 
-def run(job: Job) -> Seen:
-    """Swap the best arm with a median one halfway."""
+def swapped(job: Job) -> tuple[Trace, int]:
+    """Swap the best arm with a median one halfway; the course of it, and how many alarms rose."""
     posed = problem(job.lab.data, job.data)
     order = shuffled(posed, job.seed)
     half = len(order) // 2
@@ -59,12 +59,19 @@ def run(job: Job) -> Seen:
     course = Scenario(changes={half: swap} if job.changes else {})
     player = router(posed, job.seed)
     player.state.quality.tune(Tuning("", 0.0, detect_drift=job.detect))
-    quality = play(player, posed, order, job.seed, course).quality
+    trace = play(player, posed, order, job.seed, course)
+    return trace, len(player.state.quality.drift.alarms)
+
+
+def run(job: Job) -> Seen:
+    """Mean quality around the swap."""
+    trace, alarms = swapped(job)
+    quality, half = trace.quality, len(trace.quality) // 2
     return Seen(
         before=float(quality[half - AFTER // 3 : half].mean()),
         after=float(quality[half : half + AFTER].mean()),
         mean=float(quality.mean()),
-        alarms=len(player.state.quality.drift.alarms),
+        alarms=alarms,
     )
 
 

@@ -118,10 +118,11 @@ def draw_budgets(lab: Lab) -> Figure:
     fixed = posed.cost_usd.mean(axis=0), posed.quality.mean(axis=0)
     axes.plot(*fixed, "s", color=GREY, label="one arm alone")
     for usd, score, arm in zip(*fixed, posed.roster.ids, strict=True):
-        axes.annotate(arm.rpartition("/")[2], (usd, score), (6, -12), textcoords="offset points")
-    style = {"marker": "o", "linestyle": "", "capsize": 3}
+        name = arm.rpartition("/")[2]
+        axes.annotate(name, (usd, score), (0, -18), textcoords="offset points", ha="center")
+    axes.margins(0.12)
     spent, mean, error = np.array([point(lab, usd) for usd in money.PUBLISHED]).T
-    axes.errorbar(spent, mean, BAND * error, color=BLUE, label="banditroute", **style)
+    axes.errorbar(spent, mean, BAND * error, fmt="o", capsize=3, color=BLUE, label="banditroute")
     published = list(money.PUBLISHED.items())
     label = "ParetoBandit, published (its test split)"
     axes.plot(*zip(*published, strict=True), "^", color=RED, label=label)

@@ -363,14 +363,14 @@ def widths_alone(state: RouterState, seen: Beliefs, evidence_n: Vector) -> Vecto
 
 
 def test_the_width_of_an_arm_whose_answers_are_awaited_by_hand():
-    """Four answers nobody judged: 1/√(4/0.2 + 1/0.0225), as though four words were in.
+    """Four answers nobody judged: 1/√(4/0.2 + 1/0.04), as though four words were in.
 
-    n' = 0.2/0.0225 = 8.889, so that is √(8.889/12.889) times the 0.15 of an untaught arm.
+    n' = 0.2/0.04 = 5, so that is √(5/9) times the 0.2 of an untaught arm.
     """
     seen = seen_by(folded([outcome(n) for n in range(1, 5)], BIAS_ONLY), "a")
-    assert seen.sampling_sd == pytest.approx([1.0 / np.sqrt(4.0 / 0.2 + 1.0 / 0.0225)])
-    assert seen.sampling_sd == pytest.approx([0.15 * np.sqrt(8.889 / 12.889)], rel=1e-4)
-    assert seen.quality_sd == pytest.approx([0.15])
+    assert seen.sampling_sd == pytest.approx([1.0 / np.sqrt(4.0 / 0.2 + 1.0 / 0.04)])
+    assert seen.sampling_sd == pytest.approx([0.2 * np.sqrt(5.0 / 9.0)])
+    assert seen.quality_sd == pytest.approx([0.2])
 
 
 @pytest.mark.parametrize("stretch", [0.1, 100.0], ids=["the mean's width", "the posterior's"])

@@ -34,17 +34,17 @@ ARRAYS = [name for name in Beliefs._fields if name not in {"arm_ids", "x", "judg
 
 
 def test_an_arm_nobody_ever_called_by_hand():
-    """Quality 0.5 ± 0.15; 1,000 tokens in at $1 and 1.2·300 out at $4 per million: $0.00244.
+    """Quality 0.5 ± 0.2; 1,000 tokens in at $1 and 1.2·300 out at $4 per million: $0.00244.
 
-    Latency is log-normal (0, 1/2): mean e^(1/4) s. The sampling width is the wider of 0.5·0.15
-    and the plain mean's 0.15.
+    Latency is log-normal (0, 1/2): mean e^(1/4) s. The sampling width is the wider of 0.5·0.2
+    and the plain mean's 0.2.
     """
     knowledge = RouterState.empty(BIAS_ONLY).knowledge()
     seen = knowledge.beliefs(roster("a"), context(), OBJECTIVE, NOW_S)
     assert seen.arm_ids == ("a",)
     assert seen.quality[0] == pytest.approx(0.5)
-    assert seen.quality_sd[0] == pytest.approx(0.15)
-    assert seen.sampling_sd[0] == pytest.approx(0.15)
+    assert seen.quality_sd[0] == pytest.approx(0.2)
+    assert seen.sampling_sd[0] == pytest.approx(0.2)
     assert seen.cost_usd[0] == pytest.approx(0.00244)
     assert seen.latency_s[0] == pytest.approx(np.exp(0.25))
     assert seen.utility[0] == pytest.approx(0.5 - 0.00244 / 0.05 - np.exp(0.25) / 120.0)
@@ -52,15 +52,15 @@ def test_an_arm_nobody_ever_called_by_hand():
 
 
 def test_a_taught_arm_by_hand():
-    """Four scores of 1 at the starting scales: V = 0.0225/(1 + 0.0225·4/0.2) = 0.0225/1.45.
+    """Four scores of 1 at the starting scales: V = 0.04/(1 + 0.04·4/0.2) = 0.04/1.8.
 
-    The plain mean's width is 1/√(4/0.2 + 1/0.0225) = √(0.0225/1.45) too, twice the 0.5 of v.
+    The plain mean's width is 1/√(4/0.2 + 1/0.04) = √(0.04/1.8) too, twice the 0.5 of v.
     """
     state = taught_state({"a": 1e9}, each=4)
     seen = state.knowledge().beliefs(roster("a"), context(), OBJECTIVE, NOW_S)
-    assert seen.quality[0] == pytest.approx((0.5 + 0.0225 * 4 / 0.2) / 1.45)
-    assert seen.quality_sd[0] == pytest.approx(np.sqrt(0.0225 / 1.45))
-    assert seen.sampling_sd[0] == pytest.approx(np.sqrt(0.0225 / 1.45))
+    assert seen.quality[0] == pytest.approx((0.5 + 0.04 * 4 / 0.2) / 1.8)
+    assert seen.quality_sd[0] == pytest.approx(np.sqrt(0.04 / 1.8))
+    assert seen.sampling_sd[0] == pytest.approx(np.sqrt(0.04 / 1.8))
     assert seen.taught[0] == 4.0
 
 
@@ -275,7 +275,7 @@ def test_an_untaught_arm_is_presumed_whole_and_a_taught_one_less_and_less():
     for each in (1, 7):
         seen = taught_state({"a": 0.7}, each).knowledge()
         beside = seen.beliefs(roster("a", "new"), context(), OBJECTIVE, NOW_S)
-        start = 0.0225 * each / 0.2
+        start = 0.04 * each / 0.2
         assert beside.presumed == pytest.approx([1.0 / (1.0 + start), 1.0])
 
 

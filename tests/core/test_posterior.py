@@ -109,7 +109,7 @@ def test_the_prior_variance_lays_the_scales_out_by_feature():
 def test_the_start_is_as_documented():
     start = Hyperparameters.start(GROUPS)
     assert start.pooled.tolist() == [0.5, 0.0, 0.0, 0.0, 0.0]
-    np.testing.assert_allclose(start.scales, [0.0225, 0.01, 0.01])
+    np.testing.assert_allclose(start.scales, [0.04, 0.01, 0.01])
     assert start.noise == 0.20
 
 
@@ -117,15 +117,15 @@ def test_the_start_is_as_documented():
 
 
 def test_a_mean_with_known_prior_and_noise_by_hand():
-    """Prior N(0.5, 0.0225), noise 0.2, eight readings that sum to 6.
+    """Prior N(0.5, 0.04), noise 0.2, eight readings that sum to 6.
 
-    V = 0.0225 / (1 + 0.0225·8/0.2) = 0.0225/1.9; μ = (0.5 + 0.0225·6/0.2) / 1.9 = 1.175/1.9.
+    V = 0.04 / (1 + 0.04·8/0.2) = 0.04/2.6; μ = (0.5 + 0.04·6/0.2) / 2.6 = 1.7/2.6.
     """
     hyper = Hyperparameters.start(BIAS_ONLY)
     covariance = arm_covariance(np.array([[8.0]]), hyper, BIAS_ONLY)
-    assert covariance[0, 0] == pytest.approx(0.0225 / 1.9, rel=1e-14)
+    assert covariance[0, 0] == pytest.approx(0.04 / 2.6, rel=1e-14)
     mean = arm_mean(covariance, np.array([6.0]), hyper, BIAS_ONLY)
-    assert mean[0] == pytest.approx(1.175 / 1.9, rel=1e-14)
+    assert mean[0] == pytest.approx(1.7 / 2.6, rel=1e-14)
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
@@ -193,9 +193,9 @@ def test_all_posteriors_are_those_of_each_arm(rng):
 
 
 def test_the_pooled_mean_of_one_arm_by_hand():
-    """θ₀ ~ N(0.5, 1); the mean 0.75 of 8 readings has variance 0.0225 + 0.2/8 = 0.0475 around it.
+    """θ₀ ~ N(0.5, 1); the mean 0.75 of 8 readings has variance 0.04 + 0.2/8 = 0.065 around it.
 
-    So θ₀ = (0.5·0.0475 + 0.75) / (0.0475 + 1) = 0.77375/1.0475.
+    So θ₀ = (0.5·0.065 + 0.75) / (0.065 + 1) = 0.7825/1.065.
     """
     sums = RegressionSums.empty(1)
     sums.grow()
@@ -204,7 +204,7 @@ def test_the_pooled_mean_of_one_arm_by_hand():
     hyper = Hyperparameters.start(BIAS_ONLY)
     covariances = all_posteriors(sums, hyper, BIAS_ONLY)[1]
     pooled = pooled_mean(sums, covariances, hyper, BIAS_ONLY)
-    assert pooled[0] == pytest.approx(0.77375 / 1.0475, rel=1e-13)
+    assert pooled[0] == pytest.approx(0.7825 / 1.065, rel=1e-13)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
@@ -318,15 +318,15 @@ def test_rounding_cannot_make_the_noise_negative():
 
 
 def test_the_scales_by_hand():
-    """Two arms at distances 0.4 and -0.2 from θ₀ with variance 0.01, start 0.0225, a = 1.
+    """Two arms at distances 0.4 and -0.2 from θ₀ with variance 0.01, start 0.04, a = 1.
 
-    Each determines γ = 1 - 0.01/0.0225 = 5/9: τ² = (0.16 + 0.04 + 2·0.0225) / (2·5/9 + 2).
+    Each determines γ = 1 - 0.01/0.04 = 3/4: τ² = (0.16 + 0.04 + 2·0.04) / (2·3/4 + 2).
     """
     sums = sums_of([(np.ones((1, 1)), np.ones(1))] * 2)
     hyper = Hyperparameters.start(BIAS_ONLY)
     means, covariances = np.array([[0.9], [0.3]]), np.full((2, 1, 1), 0.01)
     scales = learned_scales(sums, means, covariances, hyper, BIAS_ONLY)
-    assert scales[0] == pytest.approx(0.245 / (10.0 / 9.0 + 2.0), rel=1e-14)
+    assert scales[0] == pytest.approx(0.28 / (1.5 + 2.0), rel=1e-14)
 
 
 def test_pairs_of_arm_and_feature_never_seen_teach_no_scale():
@@ -341,7 +341,7 @@ def test_pairs_of_arm_and_feature_never_seen_teach_no_scale():
     scales = learned_scales(sums, means, np.zeros((2, 5, 5)), hyper, GROUPS)
     prior_n = 2.0 * SCALE_PRIOR_N
     weight = 1.0 + prior_n
-    expected = [(0.04 + prior_n * 0.0225) / weight, 0.01, (0.09 + prior_n * 0.01) / weight]
+    expected = [(0.04 + prior_n * 0.04) / weight, 0.01, (0.09 + prior_n * 0.01) / weight]
     np.testing.assert_allclose(scales, expected, rtol=1e-12)
 
 
@@ -360,9 +360,9 @@ def test_what_the_evidence_does_not_determine_teaches_no_scale():
     sums = sums_of([(np.ones((1, 1)), np.ones(1))] * 2)
     hyper = Hyperparameters.start(BIAS_ONLY)
     means = np.full((2, 1), hyper.pooled[0])
-    for wide in (0.0225, 0.0225001):  # rounding may leave a variance above the prior's
+    for wide in (0.04, 0.0400001):  # rounding may leave a variance above the prior's
         scales = learned_scales(sums, means, np.full((2, 1, 1), wide), hyper, BIAS_ONLY)
-        assert scales[0] == pytest.approx(0.0225, rel=1e-14)
+        assert scales[0] == pytest.approx(0.04, rel=1e-14)
 
 
 def log_posterior(data, hyper, groups):

@@ -51,14 +51,14 @@ def test_covariances_stay_symmetric_to_the_bit(rng):
 
 
 def test_one_observation_by_hand():
-    """Prior N(0.5, 0.0225), σ² = 0.2, one score of 1 with weight 1/2, so noise 0.4.
+    """Prior N(0.5, 0.04), σ² = 0.2, one score of 1 with weight 1/2, so noise 0.4.
 
-    V = 0.0225·0.4/0.4225, μ = 0.5 + 0.5·0.0225/0.4225.
+    V = 0.04·0.4/0.44, μ = 0.5 + 0.5·0.04/0.44.
     """
     model = model_of(1, BIAS_ONLY)
     model.revise(0, word(UNIT, Reading(1.0, 0.5)))
-    assert model.means[0, 0] == pytest.approx(0.5 + 0.01125 / 0.4225, rel=1e-14)
-    assert model.covariances[0, 0, 0] == pytest.approx(0.009 / 0.4225, rel=1e-13)
+    assert model.means[0, 0] == pytest.approx(0.5 + 0.02 / 0.44, rel=1e-14)
+    assert model.covariances[0, 0, 0] == pytest.approx(0.016 / 0.44, rel=1e-13)
 
 
 def test_the_same_evidence_in_any_order_gives_the_same_sums(rng):

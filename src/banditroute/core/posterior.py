@@ -29,7 +29,7 @@ SCALE_FLOOR = 1e-6  # keeps L invertible
 POOLED_MEAN = 0.5  # m₀: before evidence an answer is half good
 POOLED_SD_BIAS = 1.0
 POOLED_SD_OTHER = 0.3
-START_SD_BIAS = 0.15  # arms differ by 0.15 in mean quality beyond what their prices say
+START_SD_BIAS = 0.20  # arms differ by 0.2 in mean quality beyond what their prices say
 START_SD_GROUP = 0.10  # and by 0.1 in how a group of features moves it, but for
 START_SDS = {"shape": 0.05, "text": 0.03}  # many numbers that seldom tell arms apart
 

@@ -179,7 +179,7 @@ PICTURES: dict[str, Callable[[Lab], Figure]] = {
 def main() -> None:
     """Play and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("pictures", nargs="*", choices=PICTURES, help="all, if left out")
+    parser.add_argument("picture", nargs="?", choices=PICTURES, help="all, if left out")
     parser.add_argument("--data", type=Path, required=True, help="the folder with the data sets")
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
@@ -187,7 +187,7 @@ def main() -> None:
     lab = Lab(asked.data, asked.shuffles, asked.processes)
     mpl.rcParams["svg.hashsalt"] = "banditroute"  # the same numbers make the same file
     FOLDER.mkdir(exist_ok=True)
-    for name in asked.pictures or PICTURES:
+    for name in [asked.picture] if asked.picture else PICTURES:
         file = FOLDER / f"{name}.svg"
         PICTURES[name](lab).savefig(file, metadata={"Date": None})
         print(file)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgpack
 import numpy as np
 import pytest
+from checkpoint_examples import SAVED, STATE, assert_refused, filed, unpacked, with_array
 from core_examples import (
     BIAS_ONLY,
     GROUPS,
@@ -14,7 +15,6 @@ from core_examples import (
     arm_change,
     eventful_log,
     folded,
-    id_at,
     outcome,
     random_log,
     source_change,
@@ -23,42 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banditroute.core import news
-from banditroute.core.awaited import BATCHES
 from banditroute.core.checkpoint import SCHEMA, load, save
 from banditroute.core.fold import RouterState
 from banditroute.core.posterior import FeatureGroups
 from banditroute.errors import CheckpointInvalid
-from banditroute.values import Announcement, ArmStatus, Checkpoint, QualityEvidence, Reading
+from banditroute.values import Announcement, ArmStatus, Checkpoint
 
 EVENTFUL = eventful_log(np.random.default_rng(12))
-STATE = folded(random_log(np.random.default_rng(5), 120))
-SAVED = save(STATE, "features")
-
-
-def unpacked():
-    return msgpack.unpackb(SAVED.payload)
-
-
-def filed(content, position: int = SAVED.position) -> Checkpoint:
-    return Checkpoint(position, "features", msgpack.packb(content))
-
-
-def with_array(path: str, *, to: float, at: int = 0) -> Checkpoint:
-    """The checkpoint with one number of one array replaced."""
-    section, name = path.split(".")
-    content = unpacked()
-    array = np.frombuffer(content[section][name], dtype="<f8").copy()
-    array[at] = to
-    content[section][name] = array.tobytes()
-    return filed(content)
-
-
-def assert_refused(
-    checkpoint: Checkpoint, groups: FeatureGroups = GROUPS, words: str = "."
-) -> None:
-    with pytest.raises(CheckpointInvalid, match=words):
-        load(checkpoint, groups)
-
 
 # round trip
 
@@ -77,22 +48,6 @@ def test_a_state_comes_back_byte_for_byte(length, groups):
     np.testing.assert_array_equal(again.usage.length_covariances, state.usage.length_covariances)
     np.testing.assert_array_equal(again.quality.taught, state.quality.taught)
     assert again.feedback_rate == state.feedback_rate
-
-
-def test_answers_that_are_awaited_come_back_byte_for_byte():
-    """Of two arms, in three batches; two words on the first came late, one on the last at once."""
-    log = [outcome(n, "ab"[n % 2], decision_id=id_at(n)) for n in range(1, 251)]
-    for position, which in enumerate((5, 6, 240), 251):
-        good = Reading(1.0, 1.0)
-        log.append(QualityEvidence(position, id_at(which), "a", np.ones(1), None, good))
-    state = folded(log, BIAS_ONLY)
-    again = load(save(state, "features"), BIAS_ONLY)
-    assert again.awaited.firsts == [id_at(1), id_at(101), id_at(201)]
-    for name in ("answered", "heard", "lateness", "firsts"):
-        one, other = getattr(again.awaited, name), getattr(state.awaited, name)
-        np.testing.assert_array_equal(one, other, strict=True)
-    assert again.awaited.to_come(1.0).tobytes() == state.awaited.to_come(1.0).tobytes()
-    assert np.all(again.awaited.to_come(1.0) > 3.0)
 
 
 def test_news_in_force_comes_back_with_the_order_in_which_it_was_told():
@@ -382,49 +337,6 @@ def test_a_number_of_requests_that_is_negative_or_not_finite_is_refused(place, n
     assert content["feedback_rate"][place] > 1.0
     content["feedback_rate"][place] = number
     assert_refused(filed(content), words="negative number of requests|finite")
-
-
-@pytest.mark.parametrize("name", ["answered", "heard", "lateness"])
-@pytest.mark.parametrize("number", [-1e-9, -1.0])
-def test_a_negative_number_of_answers_or_of_words_is_refused(name, number):
-    assert_refused(with_array(f"awaited.{name}", to=number), words="negative number of requests")
-
-
-def with_batches(firsts: list[str]) -> Checkpoint:
-    """The checkpoint with other batches of answers, which nobody judged."""
-    content = unpacked()
-    answered = np.ones((len(firsts), len(content["arms"])))
-    content["awaited"] |= {
-        "firsts": firsts,
-        "answered": answered.tobytes(),
-        "heard": np.zeros(len(firsts)).tobytes(),
-    }
-    return filed(content)
-
-
-IN_ORDER = [f"{batch:02d}" for batch in range(BATCHES)]
-
-
-def test_as_many_batches_as_are_looked_back_on_are_not_refused():
-    """Guards the next test; two may begin with the same decision."""
-    for firsts in ([], IN_ORDER, [*IN_ORDER[1:], IN_ORDER[-1]]):
-        assert load(with_batches(firsts), GROUPS).awaited.firsts == firsts
-
-
-@pytest.mark.parametrize(
-    "firsts",
-    [[*IN_ORDER, "99"], IN_ORDER[::-1], ["00", "02", "01"]],
-    ids=["too many", "newest first", "two swapped"],
-)
-def test_batches_that_are_too_many_or_out_of_order_are_refused(firsts):
-    assert_refused(with_batches(firsts), words="not in order")
-
-
-@pytest.mark.parametrize("firsts", [IN_ORDER[:1], IN_ORDER[:3]], ids=["fewer", "more"])
-def test_batches_of_other_sizes_than_their_numbers_are_refused(firsts):
-    content = msgpack.unpackb(with_batches(IN_ORDER[:2]).payload)
-    content["awaited"]["firsts"] = firsts
-    assert_refused(filed(content), words="cannot be read")
 
 
 @pytest.mark.parametrize("path", [(1,), (2, 0, 1)], ids=["learned", "full at"])

@@ -26,9 +26,7 @@ CARRY = 10.0  # what is saved up and paced for, in requests: a fall in price mus
 HEADROOM = 10.0  # requests whose budget may be used up beyond what was ever saved
 HORIZON = 50.0  # requests over which spending is brought back to the budget; 500 runs into the wall
 LUMP = 10.0  # carry for, and pace over, so many of the dearest chosen call where that is more
-RESERVE = (
-    0.75  # what is never paced for, in headrooms or in dearest chosen calls: means end below B
-)
+RESERVE = 0.75  # of a headroom or a dearest chosen call is never paced for: means end below B
 LOWEST, HIGHEST = 0.01, 4.0  # bounds of the corrected target, in B
 LOG10_PRICE = (-7.0, 3.0)  # λ·B lies between 10 to these powers
 STEPS = 30  # of bisection

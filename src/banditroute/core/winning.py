@@ -9,8 +9,9 @@ from scipy.special import ndtr
 
 from banditroute.values import Vector
 
-TAIL = 5.0 + 1e-9  # widths from the mean, beyond which lie 3e-7 of an arm; of arms
-# whose lowest points tie at 5 widths, the narrowest so comes first
+# Widths from the mean, beyond which lie 3e-7 of an arm. Just over 5: of arms whose lowest points
+# tie there, the narrowest then comes first.
+TAIL = 5.0 + 1e-9
 BASE = 3.0  # widths of the lowest arm: the distance of the first point from the pole
 STEP = 0.05  # between the logs of two distances; 0.075 is off by up to 1e-4, 0.1 by 1e-3
 DEEPEST = -30.0  # widths below the mean; there Φ is 5e-198, and no quotient overflows

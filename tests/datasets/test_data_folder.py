@@ -180,22 +180,31 @@ def test_a_repeated_prompt_is_found_by_its_row(folder):
 def test_a_repeated_outcome_is_found_by_its_row(folder):
     ids = ["p2", "p1", "p2", "p1", "p1", "p9", "p1"]
     write(folder / "outcomes.parquet", OUTCOMES | {"prompt_id": ids})
-    assert "outcomes.parquet: column prompt_id, row 4 repeats an outcome" in complaint(folder)
+    message = complaint(folder)
+    assert "outcomes.parquet: column quality, row 4 repeats the outcome" in message
+    assert "prompt 'p1' and arm 'a'" in message
 
 
 def test_an_unknown_arm_is_named_with_the_known_ones(folder):
     message = complaint(folder, ["a", "z"])
-    assert "no outcome of z; it has a, b, c" in message
+    assert "outcomes.parquet: no outcome of z; it has a, b, c" in message
+
+
+def test_the_arm_with_the_fewest_outcomes_is_named(folder):
+    outcomes = {name: values[:2] for name, values in OUTCOMES.items()}
+    write(folder / "outcomes.parquet", outcomes | {"arm": ["b", "a"]})
+    assert "a has 1 of 3" in complaint(folder)
 
 
 def test_a_set_without_one_complete_prompt_is_refused(folder):
     write(folder / "outcomes.parquet", OUTCOMES | {"prompt_id": [f"x{n}" for n in range(7)]})
-    assert "no prompt of prompts.parquet has an outcome of every arm" in complaint(folder)
+    message = complaint(folder)
+    assert "outcomes.parquet: no prompt has an outcome of every arm (2 arms;" in message
 
 
 def test_an_empty_set_is_refused(folder):
     write(folder / "prompts.parquet", {name: [] for name in PROMPTS})
-    assert "no prompt of prompts.parquet" in complaint(folder)
+    assert "no prompt has an outcome of every arm" in complaint(folder)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +231,7 @@ def test_named_arms_must_be_some_and_distinct(folder, arms, said):
     assert said in complaint(folder, arms)
 
 
-DATA = Path(os.environ.get("BANDITROUTE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+DATA = Path(os.environ.get("BANDITROUTE_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 # name, prompts × arms of the pool, mean quality of a random arm, of the best one

@@ -137,3 +137,17 @@ def test_progress_is_told():
     posed = problem()
     play(router(posed), posed, range(5), 0, progress=done.append)
     assert done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_task_that_is_not_sent_is_not_seen(sent):
+    class Watching(RouterPlayer):
+        def probabilities(self, ask):
+            self.tasks.append(ask.task)
+            return super().probabilities(ask)
+
+    posed = replace(problem(), task_sent=sent)
+    player = Watching(posed.groups, Rules(Thompson(), 0.005, 0))
+    player.tasks = []
+    play(player, posed, range(20), 0)
+    assert player.tasks == (list(posed.tasks[:20]) if sent else [None] * 20)

@@ -1,4 +1,8 @@
-"""What every rival promises. A new one joins by being added to ``RIVALS`` or ``AT_BUDGET``."""
+"""What every rival promises. A new one joins by being added to ``RIVALS`` or ``AT_BUDGET``.
+
+What a user's own must promise too is published (:mod:`banditroute.simulation.contract`); rivals
+also refuse a request that every arm is barred from, and share ties.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import pytest
 from rival_examples import ask_of, linear_problem, taught
 
 from banditroute.core.roster import Roster
-from banditroute.simulation import Player, Problem, Scenario, play
+from banditroute.simulation import Player, Problem, Scenario, check_player
 from banditroute.simulation.rivals import AT_BUDGET, RIVALS, Factory
 
 BUDGET_USD = 2e-3
@@ -22,6 +26,11 @@ pytestmark = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 
 def player_of(make: Factory, problem: Problem) -> Player:
     return make(problem, 0, Scenario())
+
+
+def test_every_published_promise_is_kept(make, rng):
+    check_player(make)
+    check_player(make, linear_problem(rng, prompts=60, arms=5))
 
 
 def test_probabilities_are_a_distribution_while_it_learns(make, rng):
@@ -70,18 +79,3 @@ def test_permuting_the_arms_permutes_the_probabilities(make, rng):
     here = taught(player_of(make, turned), turned, [order.index(row) for row in rows], 0.1)
     for (_, chances), (_, again) in zip(there, here, strict=True):
         np.testing.assert_allclose(again, chances[order], atol=1e-9)
-
-
-def test_the_same_seed_plays_the_same(make, rng):
-    problem = linear_problem(rng, prompts=80)
-    order = rng.permutation(80).tolist()
-    first, second = (play(player_of(make, problem), problem, order, 3) for _ in range(2))
-    np.testing.assert_array_equal(first.arm, second.arm)
-    np.testing.assert_array_equal(first.propensity, second.propensity)
-
-
-def test_feedback_that_never_comes_or_comes_late_is_no_error(make, rng):
-    problem = linear_problem(rng, prompts=100)
-    scenario = Scenario(feedback_rate=0.5, feedback_delay=7)
-    trace = play(make(problem, 0, scenario), problem, range(100), 1, scenario)
-    assert np.all(trace.propensity > 0.0)

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from banditroute.core.beliefs import Beliefs, Knowledge, Objective
-from banditroute.core.choice import Rules, choose, eligible, probabilities_of
+from banditroute.core.beliefs import Knowledge, Objective
+from banditroute.core.choice import Rules, probabilities_of
+from banditroute.core.eligibility import FAILED, PAUSED
 from banditroute.core.fold import RouterState
+from banditroute.core.outcomes import chosen_candidate, outcome_evidence, quality_evidence
 from banditroute.core.pacing import Budget
 from banditroute.core.posterior import FeatureGroups
-from banditroute.core.purse import Ledger, Purse
 from banditroute.core.roster import Roster
-from banditroute.values import Context, OutcomeEvidence, QualityEvidence, Reading, Vector
+from banditroute.engine.deciding import Call, Decider
+from banditroute.engine.rosters import Rosters
+from banditroute.engine.spec import RouterSpec
+from banditroute.errors import UpstreamFault
+from banditroute.values import (
+    Context,
+    Decision,
+    Outcome,
+    OutcomeEvidence,
+    QualityEvidence,
+    Reading,
+    Request,
+    Vector,
+    Wishes,
+)
 
-PATIENT_S = float("inf")  # latency does not count
+ROUTER = "simulated"
+PATIENT = Objective(float("inf"), float("inf"))  # latency does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request as a player sees it. ``barred`` names arms that may not be used.
 
+    Those of them that ``failed`` are barred because they did not answer this very request.
     ``prompt`` is the row of the problem, for players that know everything beforehand.
     """
 
@@ -34,16 +51,22 @@ class Ask:
     roster: Roster
     answer_value_usd: float
     barred: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one call really did. ``output_tokens`` and ``latency_s`` are None where unknown."""
+    """What one call really did. ``output_tokens`` and ``latency_s`` are None where unknown.
+
+    A call that ``failed`` has no answer, costs nothing, and is never judged.
+    """
 
     quality: float
     cost_usd: float
-    output_tokens: float | None
+    output_tokens: int | None
     latency_s: float | None
+    failed: bool = False
 
 
 class Player(Protocol):
@@ -60,77 +83,76 @@ class Player(Protocol):
 
 
 class RouterPlayer:
-    """The router: its fold, its beliefs, its policy, without its HTTP, store and clock."""
+    """The router: its engine's decisions, its log's evidence, its fold, on a virtual clock.
+
+    Only HTTP, the store and the reading of prompts are left out.
+    """
 
     def __init__(self, groups: FeatureGroups, rules: Rules, budget: Budget | None = None) -> None:
         self.rules = rules
         self.state = RouterState.empty(groups)
-        self.purse = Purse([budget] if budget else [], rules.seed)
+        budgets = (budget,) if budget else ()
+        spec = RouterSpec(ROUTER, Roster(()), rules, PATIENT, budgets)
+        self._decider = Decider(spec, fingerprint=f"simulated:{groups.dimension}")
+        self._roster = spec.roster
         self._knowledge: Knowledge | None = None
-        self._expected: dict[str, dict[str, tuple[float, float]]] = {}
+        self._made: dict[str, Decision] = {}
 
     def probabilities(self, ask: Ask) -> Vector:
-        """As the engine would draw."""
-        knowledge = self._knowledge = self._knowledge or self.state.knowledge()
-        ledger = Ledger(self.state.spending.accounts, ask.at_s)
-        objective = Objective(ask.answer_value_usd, PATIENT_S, self.purse.price(()))
-        beliefs = knowledge.beliefs(ask.roster, ask.context, objective, ask.at_s)
-        reasons = dict.fromkeys(ask.barred, "barred")
-        reasons |= self.purse.over_budget(beliefs, reasons, (), ledger)
-        allowed = eligible(beliefs, reasons)
-        self.purse.note(ask.roster.ids, allowed, objective, (), ledger)
-        usual = knowledge.usage.recent_spend_usd()
-        noise = knowledge.hyper.noise
-        spread = np.sqrt(noise + allowed.quality_sd**2).tolist()
-        expected = zip(allowed.quality.tolist(), spread, strict=True)
-        self._expected[ask.decision_id] = dict(zip(allowed.arm_ids, expected, strict=True))
-        choice = choose(allowed, ask.roster, self.rules, usual, ask.decision_id)
-        return _spread(probabilities_of(choice), allowed, ask.roster)
+        """As the engine draws."""
+        made = self.decide(ask)
+        chances = probabilities_of(made)
+        if len(made.candidates) == len(ask.roster):
+            return chances
+        place = {arm_id: row for row, arm_id in enumerate(ask.roster.ids)}
+        spread = np.zeros(len(ask.roster))
+        spread[[place[candidate.arm_id] for candidate in made.candidates]] = chances
+        return spread
+
+    def decide(self, ask: Ask) -> Decision:
+        """The engine's decision. Raises NoEligibleArm when every arm is barred."""
+        if ask.roster is not self._roster:
+            self._roster, self._decider.rosters = ask.roster, Rosters(ask.roster)
+        self._knowledge = self._knowledge or self.state.knowledge()
+        call = Call(
+            decision_id=ask.decision_id,
+            request=Request({}, Wishes(task=ask.task, answer_value_usd=ask.answer_value_usd)),
+            context=ask.context,
+            out={arm: FAILED if arm in ask.failed else PAUSED for arm in ask.barred},
+        )
+        made = self._decider.decide(call, self.rules, self._knowledge, ask.at_s)
+        self._made[ask.decision_id] = made
+        return made
 
     def called(self, ask: Ask, row: int, propensity: float, cell: Cell) -> None:
         """An outcome enters the log."""
-        arm = ask.roster.arms[row]
-        entry = OutcomeEvidence(
-            position=self.state.position + 1,
-            decision_id=ask.decision_id,
-            arm_id=arm.id,
-            x=ask.context.x,
-            at_s=ask.at_s,
+        made = self._made.pop(ask.decision_id)
+        if made.arm_id != ask.roster.ids[row]:  # drawn by another seed than the rules have
+            made = replace(made, arm_id=ask.roster.ids[row], propensity=propensity)
+        self._decider.purse.settle(made.id)
+        outcome = Outcome(
+            made.id,
             output_tokens=cell.output_tokens,
             cost_usd=cell.cost_usd,
             latency_s=cell.latency_s,
-            ttft_s=None,
-            error=None,
-            propensity=propensity,
+            error=UpstreamFault.UNAVAILABLE if cell.failed else None,
         )
-        self._take(entry)
+        position = self.state.position + 1
+        self._take(outcome_evidence(made, outcome, position=position, at_s=ask.at_s))
+        if not cell.failed:
+            self._made[made.id] = _slim(made)
 
-    def told(self, ask: Ask, row: int, propensity: float, quality: float) -> None:
+    def told(self, ask: Ask, row: int, propensity: float, quality: float) -> None:  # noqa: ARG002
         """A feedback enters the log."""
-        expected, spread = self._expected.pop(ask.decision_id)[ask.roster.ids[row]]
-        entry = QualityEvidence(
-            position=self.state.position + 1,
-            decision_id=ask.decision_id,
-            arm_id=ask.roster.ids[row],
-            x=ask.context.x,
-            old=None,
-            new=Reading(quality, 1.0),
-            propensity=propensity,
-            expected=expected,
-            spread=spread,
-        )
-        self._take(entry)
+        made, position = self._made.pop(ask.decision_id), self.state.position + 1
+        self._take(quality_evidence(made, None, Reading(quality, 1.0), position=position))
 
     def _take(self, entry: OutcomeEvidence | QualityEvidence) -> None:
         self.state.fold([entry])
         self._knowledge = None
 
 
-def _spread(chosen: Vector, allowed: Beliefs, roster: Roster) -> Vector:
-    """The probabilities of some of the arms, laid out over all of them."""
-    if allowed.arm_ids == roster.ids:
-        return chosen
-    place = {arm_id: row for row, arm_id in enumerate(roster.ids)}
-    spread = np.zeros(len(roster))
-    spread[[place[arm_id] for arm_id in allowed.arm_ids]] = chosen
-    return spread
+def _slim(made: Decision) -> Decision:
+    """A decision without what was predicted of the arms that were not drawn."""
+    chosen = chosen_candidate(made)
+    return replace(made, candidates=(chosen,) if chosen else ())

@@ -10,13 +10,12 @@ import numpy as np
 
 from banditroute.core.identity import decision_id, unit_interval
 from banditroute.core.selection import draw
-from banditroute.simulation.players import Ask, Cell, Player
+from banditroute.simulation.players import ROUTER, Ask, Cell, Player
 from banditroute.simulation.problem import Problem
 from banditroute.simulation.scenario import Scenario
 from banditroute.simulation.trace import Trace
 
 BEGIN_S = 1_750_000_000.0  # virtual time: one request a second
-ROUTER = "simulated"
 
 
 def play(
@@ -33,70 +32,96 @@ def play(
     The same seed draws the same random numbers for every player: they differ by what they do
     with them. ``progress`` is called with the number of requests done.
     """
-    course = scenario or Scenario()
-    entropy = Random(seed)  # noqa: S311 - ids in a simulation need no secrecy
-    waiting: deque[tuple[int, Ask, int, float, float]] = deque()
-    trace = _empty(order)
+    game = _Game(player, scenario or Scenario(), seed)
+    trace = Trace.empty(order)
     for at, prompt in enumerate(order):
-        if at in course.changes:
-            problem = course.changes[at](problem)
-        ask = Ask(
-            at=at,
-            at_s=BEGIN_S + at,
-            prompt=prompt,
-            decision_id=decision_id(ROUTER, int((BEGIN_S + at) * 1000), entropy.randbytes(8)),
-            context=problem.contexts[prompt],
-            roster=problem.roster,
-            answer_value_usd=course.answer_value_usd,
-            barred=course.barred(problem.roster.ids, at),
-        )
-        chances = player.probabilities(ask)
-        row = draw(chances, ask.roster.ids, unit_interval(seed, ask.decision_id))
-        cell = _cell(problem, prompt, row)
-        _note(trace, at, row, float(chances[row]), cell)
-        player.called(ask, row, float(chances[row]), cell)
-        if unit_interval(seed, ask.decision_id, "judged") < course.feedback_rate:
-            said = _said(course, seed, ask, row, cell.quality)
-            waiting.append((at + course.feedback_delay, ask, row, float(chances[row]), said))
-        while waiting and waiting[0][0] <= at:
-            player.told(*waiting.popleft()[1:])
+        problem = game.course.changes.get(at, _unchanged)(problem)
+        game.request(problem, trace, at, prompt)
+        game.deliver(at)
         if progress is not None:
             progress(at + 1)
     return trace
 
 
-def _cell(problem: Problem, prompt: int, row: int) -> Cell:
-    tokens, latency = problem.output_tokens[prompt, row], problem.latency_s[prompt, row]
-    return Cell(
-        quality=float(problem.quality[prompt, row]),
-        cost_usd=float(problem.cost_usd[prompt, row]),
-        output_tokens=None if np.isnan(tokens) else float(tokens),
-        latency_s=None if np.isnan(latency) else float(latency),
-    )
+class _Game:
+    """One run under way: who plays, and the words that are still to come."""
+
+    def __init__(self, player: Player, course: Scenario, seed: int) -> None:
+        self.course = course
+        self._player = player
+        self._seed = seed
+        self._entropy = Random(seed)  # noqa: S311 - ids in a simulation need no secrecy
+        self._waiting: deque[tuple[int, Ask, int, float, float]] = deque()
+
+    def request(self, problem: Problem, trace: Trace, at: int, prompt: int) -> None:
+        """Answer one request, if need be by a second arm."""
+        absent = self.course.barred(problem.roster.ids, at)
+        failed: frozenset[str] = frozenset()
+        while True:
+            ask = self._ask(problem, at, prompt, absent, failed)
+            chances = self._player.probabilities(ask)
+            row = draw(chances, ask.roster.ids, unit_interval(self._seed, ask.decision_id))
+            cell = self._cell(problem, ask, row)
+            self._player.called(ask, row, float(chances[row]), cell)
+            failed |= {ask.roster.ids[row]} if cell.failed else set()
+            if not cell.failed or len(absent | failed) == len(problem.roster):
+                break
+        trace.note(at, row, float(chances[row]), cell.quality, cell.cost_usd)
+        trace.attempts[at] = len(failed) + (not cell.failed)
+        if not cell.failed:
+            self._judge(ask, row, float(chances[row]), cell)
+
+    def deliver(self, at: int) -> None:
+        """Tell the player what has been said by now."""
+        while self._waiting and self._waiting[0][0] <= at:
+            self._player.told(*self._waiting.popleft()[1:])
+
+    def _ask(
+        self,
+        problem: Problem,
+        at: int,
+        prompt: int,
+        absent: frozenset[str],
+        failed: frozenset[str],
+    ) -> Ask:
+        made_at_ms = int((BEGIN_S + at) * 1000)
+        return Ask(
+            at=at,
+            at_s=BEGIN_S + at,
+            prompt=prompt,
+            decision_id=decision_id(ROUTER, made_at_ms, self._entropy.randbytes(8)),
+            context=problem.contexts[prompt],
+            roster=problem.roster,
+            answer_value_usd=self.course.answer_value_usd,
+            barred=absent | failed,
+            failed=failed,
+            task=problem.tasks[prompt] if problem.task_sent else None,
+        )
+
+    def _cell(self, problem: Problem, ask: Ask, row: int) -> Cell:
+        if self.course.fails(ask.roster.ids[row], ask.at):
+            return Cell(0.0, 0.0, None, None, failed=True)
+        tokens, latency = problem.output_tokens[ask.prompt, row], problem.latency_s[ask.prompt, row]
+        return Cell(
+            quality=float(problem.quality[ask.prompt, row]),
+            cost_usd=float(problem.cost_usd[ask.prompt, row]),
+            output_tokens=None if np.isnan(tokens) else int(tokens),
+            latency_s=None if np.isnan(latency) else float(latency),
+        )
+
+    def _judge(self, ask: Ask, row: int, propensity: float, cell: Cell) -> None:
+        if unit_interval(self._seed, ask.decision_id, "judged") < self.course.feedback_rate:
+            due = ask.at + self.course.feedback_delay
+            self._waiting.append((due, ask, row, propensity, self._said(ask, row, cell.quality)))
+
+    def _said(self, ask: Ask, row: int, quality: float) -> float:
+        """The feedback on an answer: the truth, unless it is poisoned."""
+        if self.course.poison is None:
+            return quality
+        if unit_interval(self._seed, ask.decision_id, "poisoned") >= self.course.poison_rate:
+            return quality
+        return self.course.poison(row, quality)
 
 
-def _said(course: Scenario, seed: int, ask: Ask, row: int, quality: float) -> float:
-    """The feedback on an answer: the truth, unless it is poisoned."""
-    if course.poison is None:
-        return quality
-    if unit_interval(seed, ask.decision_id, "poisoned") >= course.poison_rate:
-        return quality
-    return course.poison(row, quality)
-
-
-def _empty(order: Sequence[int]) -> Trace:
-    size = len(order)
-    return Trace(
-        prompt=np.asarray(order, dtype=np.int64),
-        arm=np.zeros(size, dtype=np.int64),
-        propensity=np.zeros(size),
-        quality=np.zeros(size),
-        cost_usd=np.zeros(size),
-    )
-
-
-def _note(trace: Trace, at: int, row: int, propensity: float, cell: Cell) -> None:
-    trace.arm[at] = row
-    trace.propensity[at] = propensity
-    trace.quality[at] = cell.quality
-    trace.cost_usd[at] = cell.cost_usd
+def _unchanged(problem: Problem) -> Problem:
+    return problem

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from banditroute.core.context import Featurizer, TaskSpec
 from banditroute.core.posterior import FeatureGroups
@@ -21,9 +21,11 @@ TYPICAL_TOKENS = 300.0  # what recorded costs are spread over where no tokens we
 class Problem:
     """N prompts × K arms with every cell known; matrices have shape (N, K).
 
-    ``contexts`` are what a policy sees of the prompts, ``tasks`` the data's labels.
+    ``contexts`` are what a policy sees of the prompts, ``tasks`` the data's labels;
+    ``task_sent`` says whether the application names them.
     ``cost_usd`` is 0 where nothing is known of costs; ``output_tokens`` and ``latency_s`` are
-    NaN where unknown.
+    NaN where unknown. ``expected`` is the mean of ``quality`` given the prompt, known of
+    made-up worlds only; None where one sample of each cell is all there is.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Problem:
     cost_usd: Matrix
     output_tokens: Matrix
     latency_s: Matrix
+    expected: Matrix | None = None
+    task_sent: bool = True
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -49,11 +53,24 @@ class Problem:
         worth: Matrix = self.quality - self.cost_usd / answer_value_usd
         return worth
 
+    @property
+    def truth(self) -> Matrix:
+        """(N, K) the mean quality of every cell, where only samples are known the samples."""
+        return self.quality if self.expected is None else self.expected
+
     def swapped(self, first: int, second: int) -> Problem:
         """Two arms with each other's quality, at their own prices: a silent change of models."""
-        quality = self.quality.copy()
-        quality[:, [first, second]] = quality[:, [second, first]]
-        return replace(self, quality=quality)
+
+        def changed(quality: Matrix) -> Matrix:
+            quality[:, [first, second]] = quality[:, [second, first]]
+            return quality
+
+        return self.rated(changed)
+
+    def rated(self, change: Callable[[Matrix], Matrix]) -> Problem:
+        """Another quality of the answers: ``change`` of a copy of the samples and of their mean."""
+        expected = None if self.expected is None else change(self.expected.copy())
+        return replace(self, quality=change(self.quality.copy()), expected=expected)
 
     def repriced(self, row: int, factor: float) -> Problem:
         """One arm at ``factor`` times its price."""
@@ -99,8 +116,9 @@ def problem_of(
         roster=Roster(tuple(arms)),
         quality=data.quality,
         cost_usd=np.zeros(shape) if data.cost_usd is None else np.nan_to_num(data.cost_usd),
-        output_tokens=_tokens(data, arms, contexts),
+        output_tokens=np.full(shape, np.nan) if data.output_tokens is None else data.output_tokens,
         latency_s=np.full(shape, np.nan) if data.latency_s is None else data.latency_s,
+        task_sent=with_task,
     )
 
 
@@ -116,7 +134,7 @@ def prices(data: Dataset, column: int) -> tuple[float, float]:
         tokens = np.stack([data.input_tokens[:, column], data.output_tokens[:, column]], axis=1)
         known = np.isfinite(cost) & np.all(np.isfinite(tokens), axis=1)
         if known.any():
-            (price_in, price_out), _ = nnls(tokens[known] / 1e6, cost[known])
+            (price_in, price_out), _ = scipy.optimize.nnls(tokens[known] / 1e6, cost[known])
             return float(price_in), float(price_out)
     known = np.isfinite(cost)
     return 0.0, float(cost[known].mean() * 1e6 / TYPICAL_TOKENS) if known.any() else 0.0
@@ -128,18 +146,3 @@ def _arms(data: Dataset) -> Sequence[Arm]:
         Arm(name, "replay", name, price_in, price_out)
         for name, (price_in, price_out) in zip(data.arms, priced, strict=True)
     ]
-
-
-def _tokens(data: Dataset, arms: Sequence[Arm], contexts: Sequence[Context]) -> Matrix:
-    """(N, K) output tokens: as recorded, else as many as would have cost what it cost."""
-    if data.output_tokens is not None:
-        return data.output_tokens
-    if data.cost_usd is None:
-        return np.full(data.quality.shape, np.nan)
-    read = np.array([context.input_tokens for context in contexts], dtype=np.float64)
-    price_in = np.array([arm.input_usd_per_mtok for arm in arms])
-    price_out = np.array([arm.output_usd_per_mtok for arm in arms])
-    spent = data.cost_usd * 1e6 - read[:, None] * price_in
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tokens: Matrix = np.where(price_out > 0.0, np.maximum(spent, 0.0) / price_out, np.nan)
-    return tokens

@@ -126,6 +126,7 @@ def _router(settings: Settings, router: RouterSettings) -> RouterSpec:
         default_arm=router.default_arm,
         max_attempts=router.max_attempts,
         source_share=router.source_share,
+        keep_prompts=settings.logging.prompts,
     )
 
 

@@ -16,6 +16,9 @@
     x FeatureMismatch       what is stored was learned from other context features
     x CheckpointInvalid     a stored checkpoint cannot be trusted
   x DataError               a data folder or probe file is not in the documented format
+  x PluginError             a class of the user's own cannot be loaded, or not be made
+    x ContractBroken        ...or does not keep what its kind promises; .broken lists it all
+  x StudyError              a run of a simulation failed; those that had finished are kept
   x UpstreamError           an arm did not answer; .arm_id and .kind say which and how
 
 No message carries a key, a provider's URL, a provider's body or a prompt. Only the
@@ -150,6 +153,27 @@ class CheckpointInvalid(StoreError):
 
 class DataError(BanditrouteError):
     """A data folder or a probe file lacks something, or has values out of range."""
+
+
+class PluginError(BanditrouteError):
+    """A class of the user's own cannot be used. The message says where, and what to change."""
+
+
+class ContractBroken(PluginError):
+    """What was plugged in breaks promises.
+
+    ``broken`` lists each, in words, with the first counter-example.
+    """
+
+    def __init__(self, name: str, broken: Sequence[str]) -> None:
+        self.broken = tuple(broken)
+        noun = "promise" if len(self.broken) == 1 else "promises"
+        lines = "\n".join(f"  - {promise}" for promise in self.broken)
+        super().__init__(f"{name} breaks {len(self.broken)} {noun}:\n{lines}")
+
+
+class StudyError(BanditrouteError):
+    """A simulation ended early. Runs that had finished are kept where it has a folder."""
 
 
 class UpstreamFault(StrEnum):

@@ -127,7 +127,10 @@ class Decision:
     codes. ``budget_price`` is what a dollar cost in reward beyond 1 / ``answer_value_usd``, so
     that budgets last; ``noise`` the variance of a reading around its arm's quality; ``payers``
     whose budgets the call counts against, besides the router's. ``explored`` says that a
-    policy chose: False for a caller who named the arm.
+    policy chose: False for a caller who named the arm. ``judged_share`` and ``usual_cost_usd``
+    are what the policy and its floor saw beside the candidates: the share of requests that
+    anybody judges, and what a recent one cost. ``prompt`` is the conversation as JSON, where the
+    operator keeps prompts.
     """
 
     id: DecisionId
@@ -156,6 +159,9 @@ class Decision:
     tags: tuple[str, ...] = ()
     session_id: str | None = None
     parent_id: DecisionId | None = None
+    judged_share: float = 1.0
+    usual_cost_usd: float | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ ADDED = [
     ("[features]\ntask_slots = 7\n", 2, "features.task_slots", "must be ≥ 8, is 7"),
     ("[features]\ntask_slots = 257\n", 2, "features.task_slots", "must be ≤ 256"),
     ("[logging]\nlevel = 'INFO'\n", 2, "logging.level", '"debug", "info", "warning", "error"'),
-    ("[logging]\nprompts = true\n", 2, "logging.prompts", "not supported by this version"),
+    ("[logging]\nprompts = 'all'\n", 2, "logging.prompts", "must be true or false"),
     ("[[tasks]]\nexamples = ['a']\n", 1, "tasks[0].name", "missing"),
     ("[[tasks]]\nname = ' a'\nexamples = ['a']\n", 2, "tasks[0].name", "without outer spaces"),
     ("[[tasks]]\nname = 'a'\nexamples = 'x'\n", 3, "tasks[0].examples", "must be an array"),

@@ -6,7 +6,7 @@ from math import prod
 
 import pytest
 from core_examples import id_at
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.ages import EVERY_ARM, MOST_SCALINGS, Ages
@@ -68,7 +68,6 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(deadline=None)
 def test_what_is_left_is_the_product_of_the_scalings_that_came_later(history):
     """The second opinion keeps a share for each decision, and scales those that were made."""
     ages, newest = Ages(), ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import BIAS_ONLY, eventful_log, folded
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core import allowances as module
@@ -154,7 +154,6 @@ WORDS = st.lists(
 
 
 @given(WORDS, st.lists(st.floats(LEAST_SHARE, 1.0), min_size=3, max_size=3))
-@settings(deadline=None)
 def test_over_any_stretch_nobody_teaches_more_than_its_share(words, shares):
     """At most share · (WINDOW + L) where the arm learns L."""
     principals = [Principal(f"p{n}", share) for n, share in enumerate(shares)]
@@ -174,7 +173,6 @@ def test_over_any_stretch_nobody_teaches_more_than_its_share(words, shares):
 
 
 @given(WORDS)
-@settings(deadline=None)
 def test_who_keeps_to_its_share_is_never_refused(words):
     """Whose every word is a share of what came before it, the word included."""
     allowances, total = Allowances(), 0.0
@@ -188,7 +186,6 @@ def test_who_keeps_to_its_share_is_never_refused(words):
 
 
 @given(WORDS, st.integers(0, 40))
-@settings(deadline=None)
 def test_what_was_dropped_or_saved_in_between_makes_no_difference(words, place):
     """A full bucket is as good as none: who dropped one agrees with who never did."""
     kept, dropped = Allowances(), Allowances()

@@ -22,7 +22,7 @@ from core_examples import (
     roster,
     vector,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.awaited import BATCH, BATCHES, Awaited
@@ -268,7 +268,6 @@ def in_window(rows: Sequence[int], arms: int) -> Vector:
 
 
 @given(RUNS)
-@settings(deadline=None, derandomize=True)
 def test_in_any_order_no_arm_awaits_less_than_nothing_or_more_than_it_answered(runs):
     """Also where ids are of the past or of the future, and words of decisions of nobody."""
     awaited, rows, arms = of_arms(1), [], 1

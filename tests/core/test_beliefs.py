@@ -21,7 +21,7 @@ from core_examples import (
     taught_state,
     vector,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.beliefs import Beliefs, Objective
@@ -260,7 +260,6 @@ def test_arms_that_cost_the_same_are_presumed_to_be_the_same():
 
 
 @given(st.lists(st.floats(0.0, 1e300), min_size=1, max_size=6), st.floats(0.0, 1.0), st.randoms())
-@settings(deadline=None)
 def test_any_costs_move_qualities_by_little_and_alike_in_any_order(costs, presumed, random):
     seen = beliefs([0.5] * len(costs), cost_usd=costs, presumed=presumed)
     order = random.sample(range(len(costs)), len(costs))

@@ -120,7 +120,6 @@ def test_trailing_bytes_are_refused():
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None, derandomize=True)
 def test_random_bytes_are_refused(payload):
     assert_refused(Checkpoint(0, "features", payload))
 
@@ -140,7 +139,6 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-@settings(deadline=None, derandomize=True)
 def test_well_formed_nonsense_is_refused(content):
     assert_refused(filed(content, 0))
 
@@ -153,7 +151,7 @@ KEYS = [(key, None) for key in unpacked()] + [
 
 
 @given(st.sampled_from(KEYS), ANYTHING)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_nonsense_in_any_one_place_is_refused_or_harmless(place, junk):
     """Whatever stands there, loading raises CheckpointInvalid or gives a state that saves."""
     content, (section, key) = unpacked(), place
@@ -187,7 +185,7 @@ IN_SECTION = {section: [p for p in PLACES if p[:2] == section] for section in SE
 
 
 @given(st.sampled_from(SECTIONS).flatmap(lambda s: st.sampled_from(IN_SECTION[s])), ANYTHING)
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=600)
 def test_nonsense_anywhere_in_a_lively_state_is_refused_or_can_be_lived_with(path, junk):
     """Whatever is loaded folds the rest of the log, decides and saves."""
     content = msgpack.unpackb(LIVELY.payload)
@@ -215,7 +213,7 @@ def test_a_missing_part_is_refused(section, key):
 
 
 @given(st.integers(0, len(SAVED.payload) - 1), st.integers(1, 255))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_one_flipped_byte_is_refused_or_harmless(place, flip):
     payload = bytearray(SAVED.payload)
     payload[place] ^= flip

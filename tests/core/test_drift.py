@@ -7,7 +7,7 @@ from math import exp
 import numpy as np
 import pytest
 from core_examples import BIAS_ONLY
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.drift import (
@@ -122,7 +122,6 @@ def test_arms_have_nothing_to_do_with_each_other(rng):
 
 
 @given(st.lists(st.floats(-1e300, 1e300), max_size=60), st.floats(1e-6, 1e6))
-@settings(deadline=None)
 def test_sums_stay_between_zero_and_the_threshold_and_alarms_make_sense(surprises, sd):
     watch = watch_of(1)
     for at, surprise in enumerate(surprises):

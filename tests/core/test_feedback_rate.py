@@ -8,7 +8,7 @@ from math import exp
 import numpy as np
 import pytest
 from core_examples import BIAS_ONLY, NOW_S, OBJECTIVE, context, folded, outcome, roster
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.feedback_rate import PRESUMED_N, SPAN, FeedbackRate
@@ -91,7 +91,6 @@ RUNS = st.lists(st.tuples(st.booleans(), st.sampled_from([1, 2, 9, 1500])), max_
 
 
 @given(RUNS)
-@settings(deadline=None, derandomize=True)
 def test_in_any_order_an_answer_lowers_the_share_a_word_raises_it_and_it_stays_in_bounds(runs):
     """Also where words come without answers, of calls that nobody reports."""
     rate, share = FeedbackRate(), 1.0

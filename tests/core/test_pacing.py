@@ -175,7 +175,7 @@ def test_free_arms_have_no_price():
 
 
 @given(st.integers(0, 10_000), st.floats(1e-9, 1e3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_smaller_budget_never_has_a_lower_price(seed, wanted):
     window = random_window(seed, count=20)
     less, more = affordable_price(window, wanted / 2.0), affordable_price(window, wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import NOW_S, OBJECTIVE, beliefs, context, roster, taught_state
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
@@ -63,7 +63,6 @@ SHARE = st.floats(1e-3, 1.0)
 
 
 @given(ARMS, SHARE, SHARE)
-@settings(deadline=None, derandomize=True)
 def test_less_feedback_never_lowers_the_likeliest_arm_nor_raises_the_unlikeliest(arms, one, other):
     utility, sd = (np.array(column) for column in zip(*arms, strict=True))
     more, less = (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from core_examples import NOW_S, OBJECTIVE, beliefs, outcome
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.beliefs import Beliefs
@@ -119,7 +119,6 @@ amounts = st.floats(0.0, 1e12)
 
 
 @given(st.lists(amounts, min_size=3, max_size=3), amounts, amounts, st.booleans())
-@settings(deadline=None)
 def test_walls_hold_for_any_amounts(costs, usd, held, refuse):
     """What stays is affordable, free, or the one that is cheapest."""
     purse = purse_of(Budget(usd_per_day=1.0, refuse=refuse))

@@ -27,6 +27,7 @@ from banditroute.core.quality import (
     FIRST_REFIT,
     next_refit,
 )
+from banditroute.core.spreads import triangles
 from banditroute.values import Reading
 
 
@@ -43,6 +44,7 @@ def test_every_posterior_is_the_one_recomputed_from_the_sums(rng, revise):
         means, covariances = model.refreshed()
         np.testing.assert_allclose(model.means, means, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(model.covariances, covariances, rtol=1e-9, atol=1e-10)
+        np.testing.assert_array_equal(model.spreads, triangles(model.covariances))
 
 
 def test_covariances_stay_symmetric_to_the_bit(rng):

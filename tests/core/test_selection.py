@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import beliefs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2
@@ -120,7 +120,6 @@ WEIGHTS = arrays(np.float64, st.integers(1, 20), elements=st.floats(0.0, 1.0)).f
 
 
 @given(WEIGHTS, st.floats(0.0, 1.0, exclude_max=True))
-@settings(derandomize=True)
 def test_any_draw_falls_on_an_arm_that_has_probability(weights, u):
     probabilities = weights / weights.sum()
     ids = tuple(f"arm-{row:02d}" for row in range(len(weights)))
@@ -136,7 +135,6 @@ def test_rounding_of_the_sum_cannot_push_a_draw_past_the_end():
 
 
 @given(WEIGHTS, st.floats(0.0, 1.0, exclude_max=True))
-@settings(derandomize=True)
 def test_a_draw_is_where_numpy_finds_it(weights, u):
     ids = tuple(f"arm-{row * 7 % 20:02d}" for row in range(len(weights)))
     order = np.argsort(ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from core_examples import vector
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.sources import (
@@ -92,7 +92,6 @@ def test_a_source_that_always_agrees_is_not_changed(rng):
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)), max_size=50))
-@settings(deadline=None)
 def test_any_pairs_of_scores_give_a_usable_calibration(pairs):
     a, y = np.array(pairs).reshape(-1, 2).T
     found = fitted(float(len(a)), a.sum(), y.sum(), (a * a).sum(), (a * y).sum())

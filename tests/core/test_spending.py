@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from core_examples import NOW_S, outcome
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from banditroute.core.spending import (
@@ -56,7 +56,6 @@ def test_a_month_is_from_its_first_day_to_the_next_months(date, days):
 
 
 @given(st.integers(0, 60_000))
-@settings(deadline=None)
 def test_every_day_lies_in_its_month_and_months_follow_each_other(day):
     first, after = month_of(day * DAY_S)
     assert first <= day < after

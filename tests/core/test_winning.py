@@ -66,7 +66,7 @@ def test_sampling_agrees_for_fifty_arms(rng):
 
 
 @given(st.floats(-3.0, 3.0), st.floats(-3.0, 0.0), st.floats(-3.0, 0.0))
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300)
 def test_two_arms_agree_with_the_closed_form_at_widths_up_to_1000_apart(gap, log_s1, log_s2):
     sd = 10.0 ** np.array([log_s1, log_s2])
     mean = np.array([gap * np.hypot(*sd), 0.0])
@@ -88,7 +88,7 @@ ARMS = st.lists(
 
 
 @given(ARMS, st.sampled_from([1.0, 0.1, 0.01]))
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300)
 def test_brute_integration_agrees_for_arms_of_any_widths(arms, closeness):
     mean, sd = np.array(arms).T
     mean *= closeness
@@ -117,7 +117,7 @@ EXTREME = st.lists(
 
 
 @given(EXTREME)
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300)
 def test_any_numbers_give_a_distribution(arms):
     mean, log_sd = np.array(arms).T
     probabilities = win_probabilities(mean, 10.0**log_sd)
@@ -132,7 +132,6 @@ def test_equal_arms_win_equally_often(k):
 
 
 @given(ARMS, st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True)
 def test_permuting_the_arms_permutes_the_probabilities(arms, random):
     mean, sd = np.array(arms).T
     order = random.sample(range(len(arms)), len(arms))
@@ -148,7 +147,6 @@ def test_the_order_of_arms_that_tie_at_their_lowest_does_not_matter():
 
 
 @given(ARMS)
-@settings(deadline=None, derandomize=True)
 def test_the_same_numbers_give_the_same_bits(arms):
     mean, sd = np.array(arms).T
     again = win_probabilities(mean.copy(), sd.copy())
@@ -156,7 +154,6 @@ def test_the_same_numbers_give_the_same_bits(arms):
 
 
 @given(ARMS, st.floats(0.0, 2.0))
-@settings(deadline=None, derandomize=True)
 def test_a_better_arm_wins_more_often(arms, rise):
     """Up to the accuracy of the two quadratures."""
     mean, sd = np.array(arms).T
@@ -166,7 +163,6 @@ def test_a_better_arm_wins_more_often(arms, rise):
 
 
 @given(ARMS, st.floats(-100.0, 100.0), st.floats(0.1, 50.0))
-@settings(deadline=None, derandomize=True)
 def test_only_differences_in_units_of_the_widths_matter(arms, shift, stretch):
     mean, sd = np.array(arms).T
     moved = win_probabilities(mean * stretch + shift, sd * stretch)

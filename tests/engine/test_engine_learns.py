@@ -15,6 +15,7 @@ from doubles import (
     router,
     running,
     score,
+    until,
 )
 
 from banditroute.core import checkpoint
@@ -207,14 +208,15 @@ async def test_an_expired_decision_is_told_from_a_wrong_id(engine, clock):
         await engine.receipt(decision.id)
 
 
-async def test_expired_decisions_are_deleted_in_passing(store, clock):
+async def test_expired_decisions_are_deleted_in_passing(store, clock, caplog):
+    caplog.set_level("INFO")
     engine = engine_on(store, clock, router("a", "b"))
     async with running(engine):
         await decided(engine)
     clock.advance(TTL_S + 1.0)
     async with running(engine):
         fresh = await decided(engine)
-        await asyncio.sleep(0.05)
+        await until(lambda: "deleted expired decisions" in caplog.messages)
         kept = [record.decision.id async for record in store.decisions("auto")]
         deleted = await store.expire()
     assert kept == [fresh.id]

@@ -116,7 +116,8 @@ async def test_feedback_on_a_decision_still_in_line_is_not_called_unknown(
     engine, flaky, monkeypatch
 ):
     """The client is told to come back, for the decision will be there."""
-    monkeypatch.setattr(engine_module, "SETTLE_S", 0.01)
+    for name in ("SETTLE_S", "LEVEL_S"):
+        monkeypatch.setattr(engine_module, name, 0.01)
     flaky.broken = {"remember"}
     decision = engine.decide("auto", asking())
     engine.remember(decision)
@@ -132,8 +133,29 @@ async def test_feedback_on_a_decision_still_in_line_is_not_called_unknown(
     assert await engine.learn([score(engine, decision, 1.0)]) == [Learned.LEARNED]
 
 
+async def test_feedback_waits_longer_than_an_answer_for_a_slow_store(store, clock, monkeypatch):
+    monkeypatch.setattr(engine_module, "SETTLE_S", 0.01)
+    engine, writes, remember = engine_on(store, clock), asyncio.Event(), store.remember
+
+    async def remember_slowly(decisions):
+        await writes.wait()
+        return await remember(decisions)
+
+    monkeypatch.setattr(store, "remember", remember_slowly)
+    async with running(engine):
+        decision = engine.decide("auto", asking())
+        engine.remember(decision)
+        assert not await engine.settled(decision)
+        told = asyncio.create_task(engine.learn([score(engine, decision, 1.0)]))
+        await asyncio.sleep(0.05)
+        assert not told.done()
+        writes.set()
+        assert await told == [Learned.LEARNED]
+
+
 async def test_a_list_waits_once_for_all_that_is_in_line(engine, flaky, monkeypatch):
-    monkeypatch.setattr(engine_module, "SETTLE_S", PATIENCE_S / 40)
+    for name in ("SETTLE_S", "LEVEL_S"):
+        monkeypatch.setattr(engine_module, name, PATIENCE_S / 40)
     flaky.broken = {"remember"}
     decisions = [engine.decide("auto", asking()) for _ in range(200)]
     for decision in decisions:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from chaos import ChaosProxy
 from redis_fleets import Cluster
-from redis_servers import SKIP_REASON, RedisServer, a_binary, binaries, running
+from redis_servers import PATIENCE_S, SKIP_REASON, RedisServer, a_binary, binaries, running
 
 pytest.register_assert_rewrite(
     "contract",
@@ -27,7 +27,24 @@ from transfer_examples import Make, teach  # noqa: E402
 from banditroute.stores import MemoryStore, SQLiteStore, Store  # noqa: E402
 from banditroute.stores.outbox import lane  # noqa: E402
 from banditroute.stores.outbox import store as outbox  # noqa: E402
+from banditroute.stores.redis import link  # noqa: E402
 from banditroute.values import Checkpoint  # noqa: E402
+
+LIMITS = {"CONNECT_S": link.CONNECT_S, "ANSWER_S": link.ANSWER_S}
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes nobody give Redis up: who does not answer now will."""
+    for name in LIMITS:
+        monkeypatch.setattr(link, name, PATIENCE_S)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is given up as soon as it is outside tests: for tests of one that never answers."""
+    for name, seconds in LIMITS.items():
+        monkeypatch.setattr(link, name, seconds)
 
 
 @pytest.fixture

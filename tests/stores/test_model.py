@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from redis_clients import fake_links
@@ -274,13 +274,7 @@ class OutboxMachine(StoreMachine):
             self.folder.cleanup()
 
 
-_settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+_settings = settings(max_examples=25, stateful_step_count=20)
 TestMemoryAgainstDictionaries = MemoryMachine.TestCase
 TestMemoryAgainstDictionaries.settings = _settings
 TestSQLiteAgainstDictionaries = SQLiteMachine.TestCase

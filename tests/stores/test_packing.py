@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import fields, is_dataclass, replace
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -220,7 +221,18 @@ def test_every_field_has_its_place():
 
 def test_a_decision_over_ten_arms_with_ninety_features_stays_small():
     big = Examples(Clock()).decision(arms=10, d=90)
-    assert len(pack_decision(big)) == 1410
+    assert len(pack_decision(replace(big, usual_cost_usd=0.001))) == 1429
+
+
+def test_a_decision_of_version_2_is_read_without_what_it_did_not_have(decision, monkeypatch):
+    known = replace(decision, judged_share=0.3, usual_cost_usd=0.001, prompt="[]")
+    monkeypatch.setattr(packing, "VERSION", 2)
+    monkeypatch.setattr(packing, "_decision_fields", attrgetter(*packing._DECISION_2))
+    old = pack_decision(known)
+    monkeypatch.undo()
+    assert old[0] == 2
+    as_it_was = replace(known, judged_share=1.0, usual_cost_usd=None, prompt=None)
+    assert exactly(unpack_decision(old)) == exactly(as_it_was)
 
 
 def test_an_unpacked_vector_cannot_be_written_to(decision):
@@ -279,7 +291,7 @@ def test_a_vector_that_float32_cannot_hold_is_refused(decision, number):
 
 def test_another_version_is_refused_by_number(decision):
     packed = pack_decision(decision)
-    with pytest.raises(StoreError, match="version 9, and this banditroute reads version 2"):
+    with pytest.raises(StoreError, match="version 9, and this banditroute reads up to version 3"):
         unpack_decision(bytes([9]) + packed[1:])
     with pytest.raises(StoreError, match="version nothing"):
         unpack_decision(b"")

@@ -91,6 +91,7 @@ async def test_a_router_of_a_wiped_server_is_looked_after_as_ever(
 
 
 @any_server
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("how", ["paused", "black hole"])
 async def test_every_call_ends_in_time_on_a_server_that_does_not_answer(
     store: RedisStore,
@@ -140,6 +141,7 @@ async def test_every_call_ends_in_time_on_a_server_that_does_not_answer(
 
 
 @any_server
+@pytest.mark.usefixtures("hurried")
 async def test_more_calls_than_have_a_place_end_in_time_too(
     store: RedisStore, server: RedisServer, decision: Decision
 ):
@@ -189,6 +191,7 @@ async def test_a_store_opens_while_its_server_is_away(
 
 
 @any_server
+@pytest.mark.usefixtures("hurried")
 async def test_a_commit_sent_to_a_hanging_server_is_not_sent_a_second_time(
     store: RedisStore, proxy: ChaosProxy, made: Examples, decision: Decision
 ):

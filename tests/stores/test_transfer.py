@@ -226,9 +226,9 @@ async def test_what_is_no_export_is_refused_and_touches_nothing(stores: Any, wro
 
 
 async def test_a_file_of_a_newer_version_is_refused_and_touches_nothing(stores: Any):
-    newer = file_of({"format": "banditroute-state", "version": 3, "routers": ["auto"]}, "new")
+    newer = file_of({"format": "banditroute-state", "version": 4, "routers": ["auto"]}, "new")
     target = await stores("memory")
-    with pytest.raises(StoreError, match=r"version 3, this one reads 2.*upgrade"):
+    with pytest.raises(StoreError, match=r"version 4, this one reads 3.*upgrade"):
         await imported(target, newer)
     await target.claim("auto", "features-1")
 
@@ -238,7 +238,7 @@ async def test_the_file_is_plain_msgpack_in_pages(
 ):
     monkeypatch.setattr(transfer, "PAGE", 10)
     values = frames_of(await exported(taught))
-    assert values[0] == {"format": "banditroute-state", "version": 2, "routers": ["auto"]}
+    assert values[0] == {"format": "banditroute-state", "version": 3, "routers": ["auto"]}
     assert values[1] == ["router", "auto", "features-1"]
     assert [len(value[1]) for value in values[1:] if value[0] == "entries"] == [10, 10, 4]
     assert [len(value[1]) for value in values[1:] if value[0] == "records"] == [10, 3]

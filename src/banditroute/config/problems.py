@@ -52,7 +52,7 @@ _BOUNDS = {
 }
 _KINDS = ("openai", "simulated")
 # Keys that other versions of the format have: refused in words that do not suggest a typo.
-_UNSUPPORTED = frozenset({"rules", "prompts"})
+_UNSUPPORTED = frozenset({"rules"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,10 +250,11 @@ class KeySettings(Table):
 
 
 class LoggingSettings(Table):
-    """``[logging]``: how much is logged, and in which form."""
+    """``[logging]``: how much is logged, in which form, and whether decisions keep prompts."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
+    prompts: bool = False
 
 
 class Settings(Table):

@@ -77,7 +77,7 @@ class Awaited:
         """
         later = self.lateness[::-1].cumsum()[-2::-1] / self.lateness.sum()
         late: Vector = later[len(self.firsts) - 1 :: -1]
-        late[:-1] += (1.0 - self.answered[-1].sum() / BATCH) * np.diff(late)
+        late[:-1] += (1.0 - self.answered[-1].sum() / BATCH) * (late[1:] - late[:-1])
         return late
 
     def _begin(self, decision_id: DecisionId) -> None:

@@ -15,7 +15,7 @@ from banditroute.core.posterior import FeatureGroups, Hyperparameters
 from banditroute.core.roster import Roster
 from banditroute.core.sources import Calibration
 from banditroute.core.spending import Account
-from banditroute.core.spreads import triangles, variances
+from banditroute.core.spreads import variances
 from banditroute.core.usage import UsageModel
 from banditroute.values import ArmChange, Context, Matrix, SourceChange, Tuning, Vector
 
@@ -122,10 +122,10 @@ class Knowledge:
     """Everything a router knows at one position of its log. Nobody writes to it.
 
     Every array has one row more than there are arms with evidence: the last row stands for
-    any arm that has none, so an unknown arm is looked up as row -1. ``covariances`` (K, d, d)
-    are kept as their :func:`triangles`. ``linear`` (3K, d) is what is linear in the context, to
-    be multiplied by it at once: the means, the first rows of the covariances in units of the
-    prior, and the means of log lengths. What no request changes is computed once, here.
+    any arm that has none, so an unknown arm is looked up as row -1. Of the covariances there are
+    the :func:`triangles`, ``spreads``, and the first rows, ``doubts``. ``linear`` (3K, d) is what
+    is linear in the context, to be multiplied by it at once: the means, the first rows in units
+    of the prior, and the means of log lengths. What no request changes is computed once, here.
     ``awaited`` (K,) words are under way, and sampling widths narrowed as though they were in.
     ``arm_changes`` and ``quarantined`` are as in :class:`~banditroute.core.fold.RouterState`.
     """
@@ -135,7 +135,8 @@ class Knowledge:
     groups: FeatureGroups
     hyper: Hyperparameters
     means: Matrix
-    covariances: InitVar[Matrix]
+    doubts: InitVar[Matrix]
+    spreads: Matrix
     evidence_n: Vector
     quality_mean: Vector
     quality_mean_sd: Vector
@@ -151,17 +152,15 @@ class Knowledge:
     alarms: Sequence[Alarm] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     tuning: Tuning | None = None
-    spreads: Matrix = field(init=False)
     exploration_width: Vector = field(init=False)
     mean_width: Vector = field(init=False)
     latency: Latency = field(init=False)
     linear: Matrix = field(init=False)
 
-    def __post_init__(self, covariances: Matrix, awaited: Vector) -> None:
-        doubts = covariances[:, 0, :] / self.hyper.scales[0]
-        linear = np.concatenate([self.means, doubts, self.usage.length_means])
+    def __post_init__(self, doubts: Matrix, awaited: Vector) -> None:
+        relative = doubts / self.hyper.scales[0]
+        linear = np.concatenate([self.means, relative, self.usage.length_means])
         object.__setattr__(self, "linear", linear)
-        object.__setattr__(self, "spreads", triangles(covariances))
         narrowing = _narrowing(self.evidence_n, awaited, self.hyper)
         object.__setattr__(self, "exploration_width", EXPLORATION_WIDTH * narrowing)
         object.__setattr__(self, "mean_width", _mean_sd(self.evidence_n, self.hyper) * narrowing)

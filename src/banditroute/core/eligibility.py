@@ -64,15 +64,15 @@ def excluded(
     ``out`` holds arms that are out for reasons known elsewhere (a failed call, no free place,
     paused).
     """
-    late = _too_late(beliefs, wishes.max_latency_s)
+    costs, late = beliefs.cost_usd.tolist(), _too_late(beliefs, wishes.max_latency_s).tolist()
     reasons: dict[str, str] = {}
-    for row, arm in enumerate(roster):
+    for arm, cost_usd, is_late in zip(roster, costs, late, strict=True):
         reason = (
             barred(arm, wishes)
             or out.get(arm.id)
             or _incapable(arm, context)
-            or _too_dear(beliefs.cost_usd[row], wishes.max_cost_usd)
-            or (OVER_MAX_LATENCY if late[row] else None)
+            or _too_dear(cost_usd, wishes.max_cost_usd)
+            or (OVER_MAX_LATENCY if is_late else None)
         )
         if reason:
             reasons[arm.id] = reason

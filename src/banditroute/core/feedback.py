@@ -119,6 +119,11 @@ def grant(source: str, mark: Mark) -> float:
     return _heard_weight(source, mark) / evidence_weight(source, mark)
 
 
+def is_judge(source: str) -> bool:
+    """Whether a source of feedback is a judge: ``judge``, or one of several, ``judge:name``."""
+    return source == "judge" or source.startswith("judge:")
+
+
 def _heard_weight(source: str, mark: Mark) -> float:
     weight = evidence_weight(source, mark)
     return weight if mark.granted is None else min(weight, mark.granted)
@@ -127,7 +132,7 @@ def _heard_weight(source: str, mark: Mark) -> float:
 def _source_sd(source: str) -> float:
     if source.startswith("implicit"):
         return _IMPLICIT_SD
-    if source == "judge" or source.startswith("judge:"):
+    if is_judge(source):
         return _JUDGE_SD
     return 0.0
 

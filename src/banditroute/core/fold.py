@@ -21,6 +21,7 @@ from banditroute.core.posterior import START_NOISE, FeatureGroups
 from banditroute.core.priors import flaw
 from banditroute.core.quality import QualityModel
 from banditroute.core.spending import Spending
+from banditroute.core.spreads import triangles
 from banditroute.core.usage import UsageModel
 from banditroute.values import (
     Announcement,
@@ -129,14 +130,15 @@ class RouterState:
     def knowledge(self) -> Knowledge:
         """A copy to decide from, which later folding does not touch."""
         quality, hyper = self.quality, self.quality.hyper
-        spread = np.diag(hyper.prior_variance(self.groups))
+        unknown = np.diag(hyper.prior_variance(self.groups))[None]
         return Knowledge(
             position=self.position,
             rows=dict(self.rows),
             groups=self.groups,
             hyper=hyper,
             means=np.concatenate([quality.means, hyper.pooled[None]]),
-            covariances=np.concatenate([quality.covariances, spread[None]]),
+            doubts=np.concatenate([quality.covariances[:, 0], unknown[:, 0]]),
+            spreads=np.concatenate([quality.spreads, triangles(unknown)]),
             evidence_n=np.append(quality.sums.n, 0.0),
             quality_mean=np.append(quality.sums.mean(), np.nan),
             quality_mean_sd=np.append(quality.sums.standard_error(START_NOISE), np.nan),

@@ -25,6 +25,7 @@ from banditroute.core.posterior import (
     em_step,
 )
 from banditroute.core.sources import Sources
+from banditroute.core.spreads import triangles
 from banditroute.core.sums import RegressionSums
 from banditroute.values import (
     DecisionId,
@@ -54,7 +55,8 @@ class QualityModel:
     """Posteriors of K arms' quality over d features; rows are added as arms earn evidence.
 
     ``means`` (K, d) and ``covariances`` (K, d, d) are always those of ``sums`` under ``hyper``,
-    every source on the anchor's scale as of the last refit. ``taught`` (K,) counts the
+    every source on the anchor's scale as of the last refit; ``spreads`` are the covariances'
+    :func:`triangles`, so that a copy to predict with is cheap. ``taught`` (K,) counts the
     decisions whose feedback is in the sums. ``limits`` says after which decision scores are
     bounded by how many standard deviations, in order. Updated in place.
     """
@@ -73,6 +75,10 @@ class QualityModel:
     limits: list[tuple[DecisionId, float | None]] = field(default_factory=list)
     readings: int = 0
     refit_at: int = FIRST_REFIT
+    spreads: Matrix = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spreads = triangles(self.covariances)
 
     @classmethod
     def empty(cls, groups: FeatureGroups) -> QualityModel:
@@ -96,6 +102,7 @@ class QualityModel:
         spread = np.diag(self.hyper.prior_variance(self.groups))
         self.means = np.concatenate([self.means, self.hyper.pooled[None]])
         self.covariances = np.concatenate([self.covariances, spread[None]])
+        self.spreads = triangles(self.covariances)
         self.taught = np.append(self.taught, 0)
 
     def revise(self, row: int, entry: QualityEvidence) -> None:
@@ -216,11 +223,13 @@ class QualityModel:
         self.means[row] += gain * ((value - float(x @ self.means[row])) / spread)
         step = gain / np.sqrt(spread)
         self.covariances[row] -= np.multiply.outer(step, step)  # stays symmetric to the bit
+        self.spreads[row] = triangles(self.covariances[row])
 
     def _recompute(self, row: int) -> None:
         moment = self.sources.calibrated(self.sums).moment[row]
         covariance = arm_covariance(self.sums.gram[row], self.hyper, self.groups)
         self.covariances[row] = covariance
+        self.spreads[row] = triangles(covariance)
         self.means[row] = arm_mean(covariance, moment, self.hyper, self.groups)
 
     def _refit(self) -> None:
@@ -230,6 +239,7 @@ class QualityModel:
         for _ in range(EM_STEPS):
             hyper, means, covariances = em_step(sums, hyper, covariances, self.groups)
         self.hyper, self.means, self.covariances = hyper, means, covariances
+        self.spreads = triangles(covariances)
         self.refit_at = next_refit(self.readings)
 
     def _clear(self, row: int) -> None:

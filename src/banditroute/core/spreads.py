@@ -15,15 +15,14 @@ from banditroute.values import Matrix, Vector
 
 
 def triangles(matrices: Matrix) -> Matrix:
-    """(K, d(d+1)/2) the lower triangles of symmetric ``matrices`` (K, d, d), row by row.
+    """(…, d(d+1)/2) the lower triangles of symmetric ``matrices`` (…, d, d), row by row.
 
     Numbers off the diagonal are doubled, because each stands for two.
     """
     d = matrices.shape[-1]
-    lengths, columns = _layout(d)
-    rows = np.arange(d).repeat(lengths)
-    lower: Matrix = matrices.reshape(-1, d * d).take(rows * d + columns, axis=1)
-    lower *= np.where(rows == columns, 1.0, 2.0)
+    places, counts = _layout(d)
+    lower: Matrix = matrices.reshape(*matrices.shape[:-2], d * d).take(places, axis=-1)
+    lower *= counts
     return lower
 
 
@@ -35,6 +34,7 @@ def variances(lower: Matrix, x: Vector) -> Vector:
 
 
 @lru_cache(maxsize=8)
-def _layout(dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """The length of each row of a triangle, and the column of each of its numbers."""
-    return np.arange(1, dimension + 1), np.tril_indices(dimension)[1]
+def _layout(dimension: int) -> tuple[np.ndarray, Vector]:
+    """Where each number of a triangle stands in the whole matrix, and how often it counts."""
+    rows, columns = np.tril_indices(dimension)
+    return rows * dimension + columns, np.where(rows == columns, 1.0, 2.0)

@@ -6,7 +6,7 @@ price, a patience or a limit can change per request without learning again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -63,25 +63,20 @@ class UsageModel:
     def empty(cls, dimension: int) -> UsageModel:
         """A model without arms."""
         d = dimension
-        columns = {column.name: np.zeros(0) for column in fields(cls)[3:-1]}
+        columns = {name: np.zeros(0) for name in _COLUMNS}
         return cls(d, np.zeros((0, d)), np.zeros((0, d, d)), **columns, spend=np.zeros(2))
 
     def grow(self) -> None:
         """Add an arm that was never called."""
-        mean, variance = length_prior(self.dimension)
-        for column in fields(self)[3:-1]:
-            setattr(self, column.name, np.append(getattr(self, column.name), 0.0))
-        self.smearing[-1] = SMEARING_START
-        self.length_means = np.concatenate([self.length_means, mean[None]])
-        self.length_covariances = np.concatenate([self.length_covariances, np.diag(variance)[None]])
+        variance = np.diag(length_prior(self.dimension)[1])
+        self.length_covariances = np.concatenate([self.length_covariances, variance[None]])
+        _lengthen(self)
 
     def without_covariances(self) -> UsageModel:
         """A copy to predict with, one unseen arm longer; it cannot learn lengths."""
-        columns = {column.name: getattr(self, column.name) for column in fields(self)[1:]}
-        columns["length_covariances"] = np.zeros((0, self.dimension, self.dimension))
-        columns["spend"] = self.spend.copy()
-        copy = UsageModel(self.dimension, **columns)
-        copy.grow()  # concatenates, and so leaves the arrays of this model alone
+        nothing = np.zeros((0, self.dimension, self.dimension))
+        copy = replace(self, length_covariances=nothing, spend=self.spend.copy())
+        _lengthen(copy)  # which leaves the arrays of this model alone
         return copy
 
     def observe(self, row: int, outcome: OutcomeEvidence) -> None:
@@ -183,6 +178,19 @@ class UsageModel:
         """Mean dollars per recent call over all arms; None before the first."""
         weight, dollars = self.spend
         return float(dollars / weight) if weight > 0.0 else None
+
+
+_COLUMNS = tuple(column.name for column in fields(UsageModel)[3:-1])
+_NEVER = np.zeros(1)
+
+
+def _lengthen(model: UsageModel) -> None:
+    """Give every column but the covariances one arm more, that was never called."""
+    mean, _ = length_prior(model.dimension)
+    model.length_means = np.concatenate([model.length_means, mean[None]])
+    for name in _COLUMNS:
+        setattr(model, name, np.concatenate([getattr(model, name), _NEVER]))
+    model.smearing[-1] = SMEARING_START
 
 
 def length_prior(dimension: int) -> tuple[Vector, Vector]:

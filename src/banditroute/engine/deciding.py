@@ -7,43 +7,43 @@ from dataclasses import dataclass
 
 from banditroute.core.beliefs import Beliefs, Knowledge, Objective
 from banditroute.core.choice import Choice, Rules, choose, eligible
-from banditroute.core.context import Featurizer
 from banditroute.core.eligibility import NO_EXCUSE, excluded
-from banditroute.core.identity import Mint
 from banditroute.core.purse import Ledger, Purse
 from banditroute.core.spending import ROUTER
 from banditroute.engine.refusals import refusal
 from banditroute.engine.rosters import Rosters
 from banditroute.engine.spec import RouterSpec
-from banditroute.values import Decision, Request
+from banditroute.values import Context, Decision, DecisionId, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request to decide for. ``out`` maps arms that cannot be used now to reason codes,
     ``parent`` is the decision whose call failed, ``named`` the arm that the caller asked for.
+    ``prompt`` is kept with the decision.
     """
 
+    decision_id: DecisionId
     request: Request
+    context: Context
     out: Mapping[str, str]
-    parent: Decision | None = None
+    parent: DecisionId | None = None
     named: str | None = None
+    prompt: str | None = None
 
 
 class Decider:
     """Decides for one router; ``purse`` keeps its budgets, ``rosters`` its arms in force."""
 
-    def __init__(self, spec: RouterSpec, featurizer: Featurizer, mint: Mint) -> None:
+    def __init__(self, spec: RouterSpec, fingerprint: str) -> None:
         self.purse = Purse(spec.budgets, spec.rules.seed)
         self.rosters = Rosters(spec.roster)
         self._spec = spec
-        self._featurizer = featurizer
-        self._mint = mint
+        self._fingerprint = fingerprint
 
     def decide(self, call: Call, rules: Rules, knowledge: Knowledge, now_s: float) -> Decision:
         """Draw the arm. Raises NoEligibleArm when nothing is left."""
-        payers = self._payers(call.request)
-        context = self._featurizer.context(call.request)
+        payers, context = self._payers(call.request), call.context
         objective = self._objective(call.request, self.purse.price(payers))
         ledger, in_force = Ledger(knowledge.accounts, now_s), self.rosters.at(knowledge)
         roster, wishes = in_force.roster, call.request.wishes
@@ -59,18 +59,18 @@ class Decider:
             raise refusal(self._spec.name, beliefs, reasons, drawn_on, now_s)
         allowed = eligible(beliefs, reasons)
         self.purse.note(roster.ids, allowed, objective, payers, ledger)
-        decision_id = self._mint.decision_id(self._spec.name)
-        choice = choose(allowed, roster, rules, knowledge.usage.recent_spend_usd(), decision_id)
-        self.purse.reserve(decision_id, _expected_usd(choice), payers, now_s)
+        usual = knowledge.usage.recent_spend_usd()
+        choice = choose(allowed, roster, rules, usual, call.decision_id)
+        self.purse.reserve(call.decision_id, _expected_usd(choice), payers, now_s)
         return Decision(
-            id=decision_id,
+            id=call.decision_id,
             router=self._spec.name,
             arm_id=choice.arm_id,
             propensity=choice.propensity,
             candidates=choice.candidates,
             excluded=reasons,
             x=context.x,
-            fingerprint=self._featurizer.fingerprint,
+            fingerprint=self._fingerprint,
             position=knowledge.position,
             policy=rules.policy.spec,
             floor=rules.floor,
@@ -86,7 +86,10 @@ class Decider:
             task=wishes.task,
             tags=wishes.tags,
             session_id=wishes.session_id,
-            parent_id=call.parent.id if call.parent else None,
+            parent_id=call.parent,
+            judged_share=knowledge.judged_share,
+            usual_cost_usd=usual,
+            prompt=call.prompt,
         )
 
     def _payers(self, request: Request) -> tuple[str, ...]:

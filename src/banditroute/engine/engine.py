@@ -26,6 +26,7 @@ from banditroute.engine.deciding import Call, Decider
 from banditroute.engine.follower import Features, Follower
 from banditroute.engine.grants import Grants
 from banditroute.engine.guarding import GuardReport, guard_report
+from banditroute.engine.prompts import kept
 from banditroute.engine.reports import ArmReport, estimates, reports
 from banditroute.engine.rosters import InForce
 from banditroute.engine.spec import RouterSpec
@@ -58,8 +59,8 @@ from banditroute.values import (
 
 logger = logging.getLogger(__name__)
 
-LEVEL_S = 5.0  # how long a reader waits to see what was just written
-SETTLE_S = 0.5  # how long an answer waits for its decision to be written
+LEVEL_S = 5.0  # how long feedback and readers wait for what was just decided or told
+SETTLE_S = 0.5  # how long an answer waits for its decision, and they while writes are refused
 EXPIRE_EVERY_S = 600.0
 SHUTDOWN_S = 5.0
 TUNE_PAUSE_S = 5.0
@@ -87,7 +88,7 @@ class Engine:
         self.clock = clock
         self._backlog = Backlog(store.recorder())
         features = Features(FeatureGroups(featurizer.groups), featurizer.fingerprint)
-        self._deciders = {spec.name: Decider(spec, featurizer, mint) for spec in routers}
+        self._deciders = {s.name: Decider(s, featurizer.fingerprint) for s in routers}
         self._followers = {
             name: Follower(store, name, features, partial(self._estimates, name), self._settle)
             for name in self.routers
@@ -177,7 +178,8 @@ class Engine:
         """
         spec = self.routers[router]
         rules = self._rules(spec, explore=request.wishes.explore)
-        return self._drawn(spec, rules, Call(request, out or {}, parent=parent))
+        call = self._call(spec, request, out)
+        return self._drawn(spec, rules, replace(call, parent=parent.id if parent else None))
 
     def decide_for_arm(
         self, arm_id: str, request: Request, *, out: Mapping[str, str] | None = None
@@ -189,7 +191,7 @@ class Engine:
         """
         spec = self.router_of_arm(arm_id)
         rules = Rules(Fixed(arm_id), floor=0.0, seed=spec.rules.seed)
-        made = self._drawn(spec, rules, Call(request, out or {}, named=arm_id))
+        made = self._drawn(spec, rules, replace(self._call(spec, request, out), named=arm_id))
         return replace(made, explored=False)
 
     def remember(self, decision: Decision) -> None:
@@ -348,6 +350,15 @@ class Engine:
             return replace(spec.rules, policy=Fixed(spec.baseline.arm_id))
         return spec.rules
 
+    def _call(self, spec: RouterSpec, request: Request, out: Mapping[str, str] | None) -> Call:
+        return Call(
+            decision_id=self.mint.decision_id(spec.name),
+            request=request,
+            context=self.featurizer.context(request),
+            out=out or {},
+            prompt=kept(request.body) if spec.keep_prompts else None,
+        )
+
     def _drawn(self, spec: RouterSpec, rules: Rules, call: Call) -> Decision:
         knowledge = self._followers[spec.name].knowledge
         made = self._deciders[spec.name].decide(call, rules, knowledge, self.clock())
@@ -402,11 +413,12 @@ class Engine:
                 raise
 
     async def _written(self, decision_ids: Iterable[DecisionId]) -> None:
-        """Wait a short while for decisions that are still in line.
+        """Wait for decisions that are still in line, and only shortly while writes are refused.
 
         Raises StoreUnavailable if they stay there: the store does not know them yet, but will.
         """
-        if not await self._backlog.settled(decision_ids, SETTLE_S):
+        patience_s = SETTLE_S if self._backlog.stuck else LEVEL_S
+        if not await self._backlog.settled(decision_ids, patience_s):
             raise StoreUnavailable("the decision is still on its way to the store")
 
     async def _tune(self) -> None:

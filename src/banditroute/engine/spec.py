@@ -36,6 +36,7 @@ class RouterSpec:
     """One router: its configured arms, how it chooses, and what it is after.
 
     ``source_share`` caps how much of what an arm learns comes from one source; None does not.
+    ``keep_prompts`` keeps what was asked with each decision.
     """
 
     name: str
@@ -48,3 +49,4 @@ class RouterSpec:
     default_arm: str | None = None
     max_attempts: int = 3
     source_share: float | None = None
+    keep_prompts: bool = False

@@ -4,7 +4,7 @@ Layout: one version byte, the CRC-32 of the rest (little-endian), and a msgpack 
 places are fixed below. Vectors x are float32 (they are exactly representable, see
 :class:`~banditroute.values.Context`), every other float is float64; arrays are little-endian.
 What was predicted of the arms is one packed array of shape (arms, 10). A decision over 10
-arms with d = 90 takes 1,410 bytes (``tests/stores/test_packing.py`` measures it).
+arms with d = 90 takes 1,429 bytes (``tests/stores/test_packing.py`` measures it).
 
 Reading raises StoreError for bytes that are damaged or of another version. Packing raises
 InvalidRequest for a value without such a form, as an object inside ``metadata`` would be.
@@ -41,7 +41,8 @@ from banditroute.values import (
     Voice,
 )
 
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)  # before 3, a decision did not have what stands last in it
 
 Packed: TypeAlias = bytes
 
@@ -49,12 +50,13 @@ _HEADER_BYTES = 5
 _QUALITY_ENTRY, _OUTCOME_ENTRY, _NEWS_ENTRY = 0, 1, 2
 
 # The places of the fields. Another order, or another field, is another VERSION.
-_DECISION = (
+_DECISION_2 = (
     *("id", "router", "arm_id", "propensity", "excluded", "fingerprint", "position", "policy"),
     *("floor", "seed", "answer_value_usd", "patience_s", "made_at_s", "input_tokens"),
     *("max_output_tokens", "explored", "degraded", "task", "tags", "session_id", "parent_id"),
     *("budget_price", "noise", "payers"),
 )
+_DECISION = (*_DECISION_2, "judged_share", "usual_cost_usd", "prompt")
 _CANDIDATE = (
     *("probability", "quality", "quality_sd", "sampling_sd", "cost_usd", "latency_s"),
     *("error_rate", "utility", "input_usd_per_mtok", "output_usd_per_mtok"),
@@ -98,7 +100,7 @@ def unpack_decision(data: Packed) -> Decision:
     """The decision that was packed."""
     with _refusing_damage("decision"):
         *plain, arm_ids, numbers, x = _unpack(data)
-        named = _named(_DECISION, plain)
+        named = _named(_DECISION_2 if len(plain) == len(_DECISION_2) else _DECISION, plain)
         named |= {name: tuple(named[name]) for name in ("tags", "payers")}
         return Decision(**named, candidates=_candidates(arm_ids, numbers), x=_unpack_vector(x))
 
@@ -258,10 +260,10 @@ def _check_depth(packed: Packed) -> None:
 
 def _unpack(data: Packed) -> list[Any]:
     version, checksum, body = data[:1], data[1:_HEADER_BYTES], data[_HEADER_BYTES:]
-    if version != bytes([VERSION]):
+    if not version or version[0] not in READABLE:
         raise StoreError(
             f"it is packed in version {version[0] if version else 'nothing'}, and this banditroute "
-            f"reads version {VERSION}: use the banditroute that wrote it, or a newer one"
+            f"reads up to version {VERSION}: use the banditroute that wrote it, or a newer one"
         )
     if crc32(body).to_bytes(4, "little") != checksum:
         raise StoreError("its checksum does not match: the bytes are damaged")

@@ -39,7 +39,7 @@ from banditroute.stores.plan import check_vacant
 from banditroute.values import Announcement, Checkpoint, DecisionId, DecisionRecord, Evidence
 
 FORMAT = "banditroute-state"
-VERSION = 2
+VERSION = 3
 
 PAGE = 500
 MOST_ROUNDS = 100

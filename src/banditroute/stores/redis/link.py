@@ -25,7 +25,7 @@ from banditroute.stores.redis.address import Address
 from banditroute.stores.redis.scripts import Script
 
 MOST_CONNECTIONS = 32
-CONNECT_S = 1.0
+CONNECT_S = 1.5  # a lost first packet is sent again only after 1 s (RFC 6298)
 ANSWER_S = 2.0
 BLOCK_S = 1.0
 """How long one blocking read lasts; a longer wait is several."""

@@ -4,6 +4,8 @@ import asyncio
 import json
 import pickle
 import socket
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from doubles import Clock, FlakyStore, engine_on, memory
 from serving import served
 
 from banditroute import __version__
-from banditroute.cli.app import run
+from banditroute.cli.app import COMMANDS, run
 from banditroute.cli.console import settings_from
 from banditroute.cli.serve import try_out
 from banditroute.cli.workers import worker
@@ -37,13 +39,6 @@ output_usd_per_mtok = 2.0
 """
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to run commands in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_version_is_printed(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"banditroute {__version__}"
@@ -52,8 +47,23 @@ def test_the_version_is_printed(capsys):
 def test_without_a_command_the_help_names_them_all(capsys):
     run([])
     printed = capsys.readouterr().out
-    commands = ("serve", "demo", "inspect", "check", "export", "import", "keys")
-    assert all(command in printed for command in commands)
+    assert all(f" {command} " in printed for command in COMMANDS)
+
+
+def test_a_command_loads_none_of_what_only_others_need():
+    serve = "from banditroute.cli.app import run; run(['serve', '--help'])"
+    look = "import sys; print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{serve}; {look}"], capture_output=True, text=True, check=True
+    )
+    loaded = ran.stdout.split()
+    assert "banditroute.engine" in loaded
+    assert not {"banditroute.simulation", "banditroute.evaluation"}.intersection(loaded)
+
+
+def test_help_prints_the_tables_of_the_configuration_that_it_names(capsys):
+    run(["serve", "--help"])  # rich would take them for markup, and swallow them
+    assert capsys.readouterr().out.count("[server] ") == 4
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--port", "x"], ["demo", "--nope"]])

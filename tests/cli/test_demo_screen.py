@@ -4,26 +4,11 @@ import io
 import json
 import logging
 
-import pytest
 from rich.console import Console
 
 from banditroute.cli.demo.screen import Screen, headline
-from banditroute.cli.demo.stage import built_in
-from banditroute.cli.demo.tally import Cells, Tally
+from banditroute.cli.demo.tally import Tally
 from banditroute.cli.logs import Fields, JsonLines
-
-
-@pytest.fixture(scope="module")
-def stage():
-    return built_in(20, 0, "memory://")
-
-
-@pytest.fixture
-def tally(stage):
-    cells = Cells.of(
-        stage.scene, stage.arms, stage.prompts, answer_value_usd=0.05, patience_s=120.0
-    )
-    return Tally(cells, 0.05, 120.0)
 
 
 def shown(screen: Screen) -> str:

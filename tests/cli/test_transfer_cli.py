@@ -10,37 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_texts import ARM, ROUTER
 from doubles import asking, outcome, score
 
 from banditroute.bootstrap import build_engine
-from banditroute.cli import transfer
 from banditroute.cli.app import run
 from banditroute.cli.console import DEFAULT_CONFIG, settings_from
+from banditroute.cli.progress import moving
 from banditroute.values import Decision
 
 OLD, NEW = "sqlite:///old.db", "sqlite:///new.db"
-ROUTER = """
-[[routers]]
-name = "{name}"
-"""
-ARM = """
-[[providers]]
-name = "simulated"
-kind = "simulated"
-
-[[arms]]
-id = "only"
-provider = "simulated"
-input_usd_per_mtok = 1.0
-output_usd_per_mtok = 1.0
-"""
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to run commands in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
@@ -241,6 +220,6 @@ def test_a_bar_is_shown_on_a_terminal_alone(taught, capsys, monkeypatch):
     assert run(["export", "--out", "state.bin", "--store", OLD]) == 0
     assert "bytes" not in capsys.readouterr().err
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with transfer._progress("import", 2_000_000) as advance:
+    with moving("import", 2_000_000) as advance:
         advance(1_000_000)
     assert "1.0/2.0 MB" in capsys.readouterr().err

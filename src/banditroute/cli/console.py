@@ -87,7 +87,7 @@ def table(name: str, *columns: str, title: str | None = None) -> Table:
 
 def note(text: str) -> None:
     """Say something by the way, on stderr."""
-    Console(stderr=True, highlight=False).print(text, style="dim", markup=False)
+    Console(stderr=True, highlight=False).print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def complain(text: str) -> None:

@@ -34,20 +34,22 @@ SILENT_S = 60  # a worker that is silent for longer is replaced; one that still 
 
 def serve(
     config: ConfigOption = DEFAULT_CONFIG,
-    host: Annotated[str | None, typer.Option(help="Listen here instead of [server] host.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Listen here instead of \\[server] host.")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Instead of [server] port; 0 is any.")
+        int | None, typer.Option(min=0, max=65535, help="Instead of \\[server] port; 0 is any.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Processes, instead of [server] workers.")
+        int | None, typer.Option(min=1, max=64, help="Processes, instead of \\[server] workers.")
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Start the router.
+    r"""Start the router.
 
     Reads config.toml (or the shipped example where there is none), checks it whole, opens the
     store, and serves until it is told to stop (Ctrl-C or SIGTERM); requests that are running
-    then get [server] shutdown_grace_s to finish. Several workers share the port and the store,
+    then get \[server] shutdown_grace_s to finish. Several workers share the port and the store,
     and one that dies is replaced.
     """
     reread = partial(settings_from, config, store=store, workers=workers)

@@ -1,4 +1,4 @@
-"""``banditroute export`` and ``import``: whole routers, from one store to another."""
+"""``banditroute import``, and the state files that ``export`` makes for it: whole routers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -16,56 +15,45 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from banditroute.bootstrap import build_engine
 from banditroute.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
     StoreOption,
-    expect_store,
     note,
     out,
     settings_from,
     table,
 )
 from banditroute.cli.priors import import_priors
+from banditroute.cli.progress import moving
+from banditroute.cli.stored import expect_lasting, names, opened
 from banditroute.config import Settings
-from banditroute.errors import BanditrouteError, StoreUnusable
-from banditroute.stores import Store, open_store
-from banditroute.stores.transfer import Transferred, export_state, has_state, import_state
+from banditroute.errors import BanditrouteError
+from banditroute.stores.transfer import Transferred, export_state, import_state
 
 PIPE = Path("-")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
-def export(
-    target: Annotated[Path, typer.Option("--out", help="The file to write; - is stdout.")],
-    store: StoreOption = None,
-    router: Annotated[
-        list[str] | None, typer.Option(help="Only this router; can be given several times.")
-    ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    as_json: JsonOption = False,
+def export_states(
+    settings: Settings,
+    target: Path,
+    routers: Sequence[str] | None,
+    *,
+    force: bool,
+    as_json: bool,
 ) -> None:
-    """Write whole routers to a file: their log, checkpoints and decisions with their feedback.
-
-    For `banditroute import` into another store. Routers may go on running: the file then holds
-    what they had learned at one moment of the export. Stop them first when they are to move,
-    so that nothing comes after. Decisions past their time to live are left out.
-    """
-    settings = settings_from(config, store=store)
-    _check_lasting(settings)
-    expect_store(settings.store.url)
-    with _writing(target, force=force) as file, _progress("export", None) as advance:
+    """Write whole routers to a file, for `banditroute import` into another store."""
+    with writing(target, force=force) as file, moving("export", None) as advance:
 
         def write(data: bytes) -> None:
             file.write(data)
             advance(len(data))
 
-        done = asyncio.run(_export(settings, router, write))
+        done = asyncio.run(_export(settings, routers, write))
     _show(done, f"exported to {target}", as_json=as_json, aside=target == PIPE)
 
 
@@ -107,7 +95,7 @@ def import_(
     if prior is None and (router is not None or arm):
         raise typer.BadParameter("--router and --arm go with --prior; a FILE is imported whole")
     settings = settings_from(config, store=store)
-    _check_lasting(settings)
+    expect_lasting(settings)
     if prior is not None:
         import_priors(settings, prior, router, arm or [], as_json=as_json)
     elif source is not None:
@@ -115,7 +103,7 @@ def import_(
 
 
 def _import_file(settings: Settings, source: Path, *, as_json: bool) -> None:
-    with _reading(source) as (file, size), _progress("import", size) as advance:
+    with _reading(source) as (file, size), moving("import", size) as advance:
 
         def read(count: int) -> bytes:
             data = file.read(count)
@@ -136,49 +124,17 @@ def _import_file(settings: Settings, source: Path, *, as_json: bool) -> None:
 async def _export(
     settings: Settings, asked: Sequence[str] | None, write: Callable[[bytes], object]
 ) -> list[Transferred]:
-    async with _opened(settings) as store:
-        return await export_state(store, await _names(store, settings, asked), write)
+    async with opened(settings) as store:
+        return await export_state(store, await names(store, settings, asked, "export"), write)
 
 
 async def _import(settings: Settings, read: Callable[[int], bytes]) -> list[Transferred]:
-    async with _opened(settings) as store:
+    async with opened(settings) as store:
         return await import_state(store, read)
 
 
-async def _names(store: Store, settings: Settings, asked: Sequence[str] | None) -> list[str]:
-    """The routers to export: those asked for, or the configured ones that have anything."""
-    names = dict.fromkeys(asked or [router.name for router in settings.routers])
-    found = [name for name in names if await has_state(store, name)]
-    missing = [name for name in names if name not in found]
-    if missing and (asked or not found):
-        raise StoreUnusable(
-            f"nothing to export of router {', '.join(missing)} in this store: name another store "
-            "with --store, or its routers with --router"
-        )
-    for name in missing:
-        note(f"router {name} has nothing in this store; it is left out")
-    return found
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Store]:
-    store = open_store(
-        settings.store.url, decision_ttl_s=settings.store.decision_ttl_s, clock=time.time
-    )
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-def _check_lasting(settings: Settings) -> None:
-    if settings.store.url == "memory://":
-        raise StoreUnusable("memory:// ends with the command: name a lasting store with --store")
-
-
 @contextmanager
-def _writing(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+def writing(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     """What to write to: stdout, a device, or a file that takes its name once it is whole."""
     if path == PIPE:
         if sys.stdout.isatty():
@@ -230,18 +186,6 @@ def _reading(path: Path) -> Iterator[tuple[BinaryIO, int | None]]:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
     with file:
         yield file, path.stat().st_size
-
-
-@contextmanager
-def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes on stderr, while that is a terminal; call what it gives with each piece."""
-    console = Console(stderr=True)
-    columns = (title, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _show(done: list[Transferred], title: str, *, as_json: bool, aside: bool = False) -> None:

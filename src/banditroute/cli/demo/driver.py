@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from banditroute.cli.demo.stage import Prompt
 from banditroute.cli.demo.tally import Tally
+from banditroute.errors import StoreUnavailable
 
 CLIENTS = 8
 TIMEOUT_S = 60.0
+TRIES = 30
 
 
 async def drive(url: str, model: str, prompts: Sequence[Prompt], tally: Tally) -> None:
@@ -42,6 +45,16 @@ async def _client(
         answer.raise_for_status()
         content = answer.json()
         quality = content["simulated"]["quality"]
-        feedback = await client.post("/feedback", json={"id": content["id"], "score": quality})
-        feedback.raise_for_status()
+        await _tell(client, {"id": content["id"], "score": quality})
         tally.add(row, content["model"], quality, content["banditroute"]["cost_usd"])
+
+
+async def _tell(client: httpx.AsyncClient, word: Mapping[str, Any]) -> None:
+    """Post feedback; again where the store is behind, as often as is worth it."""
+    for _ in range(TRIES):
+        answer = await client.post("/feedback", json=word)
+        if answer.status_code != 503:
+            answer.raise_for_status()
+            return
+        await asyncio.sleep(float(answer.headers["retry-after"]))
+    raise StoreUnavailable(answer.json()["error"]["message"])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from banditroute.cli.demo.tally import Tally
 from banditroute.errors import ConfigError
+from banditroute.simulation.report.palette import COLOURS, require_matplotlib
 from banditroute.values import Vector
 
-# Okabe & Ito 2008: told apart by colour-blind readers, in print, on light and on dark.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 SHOWN = 7
 POINTS = 600
 FORMATS = {".png", ".svg", ".pdf"}
@@ -25,9 +23,7 @@ def check(path: Path) -> None:
         raise ConfigError([f"{path}: a picture is one of {kinds}"], "--picture")
     if not path.absolute().parent.is_dir():
         raise ConfigError([f"{path}: there is no such folder"], "--picture")
-    if find_spec("matplotlib") is None:
-        problem = "pictures need matplotlib: pip install 'banditroute[plots]'"
-        raise ConfigError([problem], "--picture")
+    require_matplotlib("--picture")
 
 
 def draw(tally: Tally, path: Path) -> None:

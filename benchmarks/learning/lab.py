@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -127,3 +128,13 @@ class Table:
             *("| " + " | ".join(row) + " |" for row in self.rows),
         ]
         return "\n".join([*lines, "", self.verdict]) if self.verdict else "\n".join(lines)
+
+
+def write(page: Path, name: str, text: str) -> None:
+    """Put a result between its marks in a page."""
+    written = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(written):
+        raise SystemExit(f"{page} has no place for {name}: {begin} {end}")
+    page.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", written), encoding="utf-8")

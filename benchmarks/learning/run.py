@@ -9,7 +9,6 @@ that holds the sets ``mmlu_pro``, ``llmrouter_ulab``, ``paretobandit_val`` and `
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,7 @@ from goals.change import g5, g7
 from goals.money import g2, g4, g6, g10
 from goals.proofs import g9, g11, g12
 from goals.quality import compare, g1, g3, g8
-from lab import Lab, Table
+from lab import Lab, Table, write
 from peers import PEERS
 
 README = Path(__file__).parent / "README.md"
@@ -64,17 +63,7 @@ def main() -> None:
         text = f"{table.markdown()}\n\n{said}"
         print(text, flush=True)
         if not asked.dry:
-            write(name, text)
-
-
-def write(name: str, text: str) -> None:
-    """Put a result between its marks in the README."""
-    page = README.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"{README} has no place for {name}: {begin} {end}")
-    README.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page), encoding="utf-8")
+            write(README, name, text)
 
 
 if __name__ == "__main__":

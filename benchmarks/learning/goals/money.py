@@ -9,6 +9,7 @@ from lab import PARETO_POOL, Lab, Table, mean_error, problem, router, shown, shu
 
 from banditroute.core.pacing import Budget
 from banditroute.simulation import Problem, Scenario, play
+from banditroute.simulation.studies.changes import Against, Repriced
 from banditroute.values import Tuning
 
 # arXiv 2604.00136: quality of ParetoBandit at dollars a request, on its own test split.
@@ -100,18 +101,6 @@ def g4(lab: Lab) -> Table:
     return Table("G4: sparse feedback", columns, tuple(rows))
 
 
-@dataclass(frozen=True, slots=True)
-class Repriced:
-    """Multiplies one arm's price."""
-
-    row: int
-    factor: float
-
-    def __call__(self, posed: Problem) -> Problem:
-        """The problem at the new price."""
-        return posed.repriced(self.row, self.factor)
-
-
 def g6(lab: Lab) -> Table:
     """The dearest arm's price falls to a tenth after a third, and comes back after another."""
     rows, dearest = [], len(PARETO_POOL) - 1
@@ -129,17 +118,6 @@ def g6(lab: Lab) -> Table:
         rows.append((f"{budget_usd:.1e}", *cells, "met" if inside else "not met"))
     columns = ("$/request", "before: cost/B (quality)", "at a tenth", "back", "all 0.95–1.05")
     return Table("G6: a price falls and rises", columns, tuple(rows))
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """Says 0 of the arms that are ``good`` and 1 of the others."""
-
-    good: frozenset[int]
-
-    def __call__(self, row: int, quality: float) -> float:  # noqa: ARG002 - a lie needs no truth
-        """What is said instead of the quality."""
-        return 0.0 if row in self.good else 1.0
 
 
 def g10(lab: Lab) -> Table:

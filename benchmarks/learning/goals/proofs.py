@@ -9,28 +9,24 @@ from functools import partial
 
 import numpy as np
 from lab import SETS, Lab, Table, mean_error, problem, router, shown, shuffled
+from logs import World, logged, mostly
 
 from banditroute.core.beliefs import Objective
-from banditroute.core.choice import Rules
 from banditroute.core.context import Featurizer, TaskSpec
 from banditroute.core.feedback import apply
 from banditroute.core.fold import RouterState
 from banditroute.core.identity import decision_id
 from banditroute.core.offpolicy import (
-    confidence_sequence,
     doubly_robust,
     foreseen_variance,
     mean_interval,
     promoted,
+    value_sequence,
 )
-from banditroute.core.policies import Thompson
 from banditroute.core.posterior import FeatureGroups
-from banditroute.core.roster import Roster
 from banditroute.datasets import load_dataset
-from banditroute.simulation import Ask, Problem, RouterPlayer, Scenario, play
+from banditroute.simulation import Scenario, play
 from banditroute.values import (
-    Arm,
-    Context,
     Feedback,
     Mark,
     QualityEvidence,
@@ -40,56 +36,10 @@ from banditroute.values import (
     Wishes,
 )
 
-LOGS, ROUNDS, ARMS, FEATURES = 1_000, 400, 4, 5
+LOGS, ROUNDS, ARMS = 1_000, 400, 4
 LOG_FLOOR = 0.2  # the floor a team sets that means to evaluate: each arm gets a twentieth
 DELAY = 1_000
 REPLICAS, EVENTS = 8, 2_000
-
-
-class Logging(RouterPlayer):
-    """The router, noting what it predicted and with which probabilities, before it learned."""
-
-    def __init__(self, groups: FeatureGroups, rules: Rules) -> None:
-        super().__init__(groups, rules)
-        self.chances: list[Vector] = []
-        self.predicted: list[Vector] = []
-
-    def probabilities(self, ask: Ask) -> Vector:
-        """As the router's."""
-        chances = super().probabilities(ask)
-        objective = Objective(float("inf"), float("inf"))
-        knowledge = self.state.knowledge()
-        seen = knowledge.beliefs(ask.roster, ask.context, objective, ask.at_s)
-        self.chances.append(chances)
-        self.predicted.append(seen.quality)
-        return chances
-
-
-def world(seed: int, *, alike: bool) -> tuple[Problem, np.ndarray]:
-    """A problem with known truth, drawn anew: answers are right or wrong, with P (N, K).
-
-    ``alike``: all arms are equally good everywhere, so that no policy is better than another.
-    """
-    rng = np.random.default_rng(seed)
-    x = np.hstack([np.ones((ROUNDS, 1)), rng.normal(size=(ROUNDS, FEATURES - 1)) / 2.0])
-    x = x.astype(np.float32).astype(np.float64)
-    scale = 0.0 if alike else 1.0
-    theta = scale * np.hstack([rng.normal(0, 0.6, (ARMS, 1)), rng.normal(0, 0.5, (ARMS, 4))])
-    truth = 1.0 / (1.0 + np.exp(-(0.8 + x @ theta.T)))
-    arms = tuple(Arm(f"arm-{k}", "p", "m", 0.0, 0.0) for k in range(ARMS))
-    shape = (ROUNDS, ARMS)
-    posed = Problem(
-        "world",
-        FeatureGroups(("bias", *("shape",) * (FEATURES - 1))),
-        tuple(Context(one, 100) for one in x),
-        (None,) * ROUNDS,
-        Roster(arms),
-        (rng.random(shape) < truth).astype(np.float64),
-        np.zeros(shape),
-        np.full(shape, np.nan),
-        np.full(shape, np.nan),
-    )
-    return posed, truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +57,18 @@ def prove(seed: int, *, alike: bool, best: bool) -> Proof:
 
     The target mostly follows one arm: the best one, or the first.
     """
-    posed, truth = world(seed, alike=alike)
-    player = Logging(posed.groups, Rules(Thompson(), LOG_FLOOR, seed))
-    trace = play(player, posed, range(ROUNDS), seed)
-    chances, predicted = np.array(player.chances), np.array(player.predicted)
+    log = logged(World(ROUNDS, ARMS, LOG_FLOOR, alike), seed)
+    chances, truth = log.rounds.probabilities, log.truth
     off = float(np.abs(chances.sum(axis=1) - 1.0).max())
     arm = int(truth.mean(axis=0).argmax()) if best else 0
-    target = np.full((ROUNDS, ARMS), 0.1 / ARMS)
-    target[:, arm] += 0.9
-    estimate = partial(doubly_robust, trace.quality, trace.arm, trace.propensity, predicted)
-    outcomes = estimate(target)
-    value = float(np.sum(target * truth, axis=1).mean())
-    foreseen = foreseen_variance(trace.quality, trace.arm, predicted, chances, target)
-    interval = mean_interval(outcomes, foreseen=foreseen)
-    most = 2.0 + 2.0 * ARMS / LOG_FLOOR
-    low, high = confidence_sequence(outcomes, (-most, most))
-    running = np.cumsum(np.sum(target * truth, axis=1)) / np.arange(1, ROUNDS + 1)
-    lifts = outcomes - estimate(chances)
+    rounds = replace(log.rounds, target=mostly(arm, truth.shape))
+    running = log.value(rounds.target)
+    interval = mean_interval(doubly_robust(rounds), foreseen=foreseen_variance(rounds))
+    low, high = value_sequence(rounds)
     return Proof(
-        covered=interval.low <= value <= interval.high,
+        covered=interval.low <= running[-1] <= interval.high,
         always=bool(np.all((low <= running) & (running <= high))),
-        promoted=promoted(lifts, (-most, most)),
+        promoted=promoted(rounds),
         off=off,
     )
 

@@ -1,0 +1,1 @@
+"""What ``bench_simulate.py`` runs in processes of their own: the work, and who does it."""

@@ -14,7 +14,7 @@ demo: .venv/.core             ## watch it learn; ARGS="--data DIR" replays a dat
 	$(BIN)/banditroute demo $(ARGS)
 
 test: .venv/.dev              ## the whole suite, with branch coverage
-	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 	$(BIN)/coverage report --fail-under=95 --include='*/core/*,*/stores/*,*/engine/*' --format=total
 
 soak: .venv/.dev              ## hours of replicas, clients and failures; ARGS="--help" says how

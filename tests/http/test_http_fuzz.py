@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire import served, shaped
 
@@ -64,7 +64,7 @@ def world():
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(body=BODY)
 def test_arbitrary_json_is_never_our_fault(world, path, body):
     runner, running, decision_id = world
@@ -76,7 +76,7 @@ def test_arbitrary_json_is_never_our_fault(world, path, body):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(content=st.binary(max_size=40))
 def test_arbitrary_bytes_are_never_our_fault(world, path, content):
     runner, running, _ = world

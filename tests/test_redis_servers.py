@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from chaos import ChaosProxy
+from patience import PATIENCE_S
 from redis.exceptions import AskError, MovedError
 from redis_fleets import Cluster, Sentinels
 from redis_servers import (
@@ -52,7 +53,7 @@ def through(server: RedisServer, proxy: ChaosProxy) -> Iterator[redis.Redis]:
 @contextmanager
 def talking(proxy: ChaosProxy) -> Iterator[socket.socket]:
     """A bare connection on which the server has answered; redis-py would mend it silently."""
-    with socket.create_connection(proxy.address, 5.0) as connection:
+    with socket.create_connection(proxy.address, PATIENCE_S) as connection:
         connection.sendall(b"PING\r\n")
         assert connection.recv(100) == b"+PONG\r\n"
         yield connection
@@ -118,7 +119,7 @@ def test_sentinels_promote_the_replica_of_a_killed_primary(tmp_path: Path) -> No
         primary, replica = watched.servers
         assert watched.primary() == primary.address
         primary.ask("SET", "key", "here")
-        assert primary.ask("WAIT", 1, 2000) == 1
+        assert primary.ask("WAIT", 1, 60_000) == 1
         primary.kill()
         assert watched.failover_done(primary.port) is replica
         assert watched.primary() == replica.address
@@ -152,7 +153,7 @@ def test_a_cluster_gives_a_lost_primarys_slots_to_its_replica(tmp_path: Path) ->
     with Cluster(tmp_path, binary=a_binary(), replicas=True) as cluster:
         lost = cluster.owner("key")
         lost.ask("SET", "key", "here")
-        assert lost.ask("WAIT", 1, 2000) == 1
+        assert lost.ask("WAIT", 1, 60_000) == 1
         lost.kill()
         heir = cluster.wait_for_failover(lost)
         assert heir is cluster.partner(lost)
@@ -169,7 +170,7 @@ def test_a_cut_resets_and_refuses_until_healed(proxy: ChaosProxy) -> None:
         with pytest.raises(ConnectionResetError):
             connection.recv(100)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(proxy.address, 5.0)
+        socket.create_connection(proxy.address, PATIENCE_S)
     proxy.heal()
     with talking(proxy):
         assert (proxy.connections, proxy.open_connections) == (2, 1)
@@ -219,7 +220,7 @@ def test_a_black_hole_keeps_connections_open_and_carries_nothing(
     with talking(proxy) as old:
         carried = (proxy.bytes_up, proxy.bytes_down)
         proxy.blackhole()
-        with socket.create_connection(proxy.address, 5.0) as new:
+        with socket.create_connection(proxy.address, PATIENCE_S) as new:
             for connection in (old, new):
                 connection.settimeout(0.2)
                 connection.sendall(b"INCR count\r\n")
@@ -233,7 +234,7 @@ def test_a_black_hole_keeps_connections_open_and_carries_nothing(
             assert (proxy.bytes_up, proxy.bytes_down) == carried
             proxy.heal()
             for connection in (old, new):
-                connection.settimeout(5.0)
+                connection.settimeout(PATIENCE_S)
                 assert connection.recv(100) == b""
 
 

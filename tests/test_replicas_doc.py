@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from patience import PATIENCE_S
 from redis_servers import free_port
 from serving import launched
 from typer.testing import CliRunner
@@ -59,10 +60,11 @@ def test_a_replica_of_compose_starts_without_its_store(tmp_path):
     assert config in command
     assert store in command
     with launched(tmp_path, *shlex.split(command)[1:], "--host", "127.0.0.1") as (url, _):
-        ready = httpx.get(f"{url}/readyz").json()
+        ready = httpx.get(f"{url}/readyz", timeout=PATIENCE_S).json()
         assert ready["status"] == "degraded"
         body = {"model": "auto", "messages": [{"role": "user", "content": "Hi!"}]}
-        assert httpx.post(f"{url}/v1/chat/completions", json=body).status_code == 200
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE_S)
+        assert answer.status_code == 200
 
 
 def test_the_image_serves_with_options_that_exist():

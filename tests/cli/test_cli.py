@@ -14,6 +14,7 @@ import httpx
 import pytest
 from arro3.core import Array, DataType, Table
 from doubles import Clock, FlakyStore, engine_on, memory
+from patience import PATIENCE_S
 from serving import served
 
 from banditroute import __version__
@@ -224,8 +225,9 @@ def test_the_demo_learns_and_inspect_shows_what(here, capsys):
 def test_inspect_shows_why_an_arm_was_chosen(here, capsys):
     with served(here) as (url, _):
         asked = {"model": "auto", "messages": [{"role": "user", "content": "Hi!"}]}
-        made = httpx.post(f"{url}/v1/route", json=asked).json()
-        httpx.post(f"{url}/feedback", json={"id": made["id"], "score": 0.5})
+        made = httpx.post(f"{url}/v1/route", json=asked, timeout=PATIENCE_S).json()
+        said = {"id": made["id"], "score": 0.5}
+        httpx.post(f"{url}/feedback", json=said, timeout=PATIENCE_S)
     assert run(["inspect", made["id"]]) == 0
     shown = capsys.readouterr().out
     assert f"{made['arm']} ◀" in shown
@@ -320,6 +322,6 @@ def test_a_data_folder_that_is_none_is_refused(here, capsys):
 def test_serve_says_where_it_listens_answers_and_ends_with_0_on_sigterm(here):
     with served(here, "--store", "memory://") as (url, process):
         asked = {"messages": [{"role": "user", "content": "x"}]}
-        answer = httpx.post(f"{url}/v1/route", json=asked)
+        answer = httpx.post(f"{url}/v1/route", json=asked, timeout=PATIENCE_S)
         assert answer.status_code == 200
     assert process.returncode == 0

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from doubles import PATIENCE_S, Clock, ScriptedProvider, engine_on, memory, router, running
+from doubles import Clock, ScriptedProvider, engine_on, memory, router, running
+from patience import PATIENCE_S
 
 from banditroute.dispatch import Dispatcher
 from banditroute.engine import engine as engine_module

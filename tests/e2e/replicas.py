@@ -7,11 +7,9 @@ from pathlib import Path
 
 import httpx
 from e2e_server import asking, fast_config
+from patience import PATIENCE_S
 from redis_servers import wait_until
 from serving import launched
-
-LATE_S = 40.0
-ANSWER_S = 15.0  # no request takes so long, whatever happens to Redis
 
 
 class Replicas:
@@ -22,7 +20,7 @@ class Replicas:
         self.scores: dict[str, float] = {}
         self.statuses: list[int] = []
         self._random = random.Random(5)
-        self._http = httpx.Client(timeout=ANSWER_S)
+        self._http = httpx.Client(timeout=PATIENCE_S)
 
     def close(self) -> None:
         self._http.close()
@@ -67,7 +65,7 @@ class Replicas:
             told = [sum(arm["feedback_n"] for arm in view["data"]) for view in arms]
             return set(told) == {len(self.scores)} and len({str(v["digest"]) for v in arms}) == 1
 
-        wait_until(settled, f"all replicas know all {len(self.scores)} feedbacks", LATE_S)
+        wait_until(settled, f"all replicas know all {len(self.scores)} feedbacks")
         assert [self.get("/readyz", at).json()["dropped"] for at in range(len(self.urls))] == [
             0 for _ in self.urls
         ]

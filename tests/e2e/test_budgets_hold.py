@@ -5,6 +5,7 @@ import time
 import httpx
 import pytest
 from e2e_server import asking, fast_config
+from patience import PATIENCE_S
 from serving import served
 
 from banditroute.core.spending import DAY_S
@@ -19,11 +20,11 @@ CONFIG = FAST[:PROVIDERS] + BUDGET + FAST[PROVIDERS:]
 def ask(url: str) -> httpx.Response:
     """Always the same question, so that once it is refused nothing makes it cheaper again."""
     body = {"model": "auto", "messages": asking("Solve for x: 3x + 2 = 9")}
-    return httpx.post(f"{url}/v1/chat/completions", json=body)
+    return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE_S)
 
 
 def budget(url: str) -> dict[str, float]:
-    (found,) = httpx.get(f"{url}/v1/budgets").json()["data"]
+    (found,) = httpx.get(f"{url}/v1/budgets", timeout=PATIENCE_S).json()["data"]
     return found
 
 

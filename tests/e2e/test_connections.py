@@ -5,10 +5,9 @@ import multiprocessing
 import socket
 
 import pytest
+from patience import PATIENCE_S
 
 from banditroute.cli.serve import listen
-
-PATIENCE_S = 60.0  # for what must happen soon: a test that waits so long has failed
 
 
 def holds_back(listener: socket.socket) -> bool:

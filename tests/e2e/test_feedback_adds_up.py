@@ -5,6 +5,7 @@ import random
 import httpx
 import pytest
 from e2e_server import ARMS, asking, fast_server
+from patience import PATIENCE_S
 
 REL = 1e-9  # sums of the same numbers, added and taken away in another order
 AGREED = ("feedback_n", "quality")
@@ -18,8 +19,8 @@ def twins(tmp_path_factory):
     with (
         fast_server(tmp_path_factory.mktemp("corrected"), *routers) as (corrected, _),
         fast_server(tmp_path_factory.mktemp("final"), *routers) as (final, _),
-        httpx.Client(base_url=corrected) as one,
-        httpx.Client(base_url=final) as other,
+        httpx.Client(base_url=corrected, timeout=PATIENCE_S) as one,
+        httpx.Client(base_url=final, timeout=PATIENCE_S) as other,
     ):
         yield one, other
 

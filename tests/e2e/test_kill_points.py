@@ -10,6 +10,7 @@ from itertools import count
 import httpx
 import pytest
 from e2e_server import asking, fast_server
+from patience import PATIENCE_S
 
 from banditroute.stores import SQLiteStore
 from banditroute.values import QualityEvidence
@@ -37,7 +38,7 @@ class Killer:
 def client_of(url):
     limits = httpx.Limits(max_connections=IN_FLIGHT)
     # No certificates are read: that is the slowest part of a client, and nothing is encrypted.
-    return httpx.AsyncClient(base_url=url, limits=limits, timeout=30, verify=False)
+    return httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE_S, verify=False)
 
 
 async def work_off(url, jobs, killer):

@@ -7,6 +7,7 @@ import httpx
 import openai
 import pytest
 from e2e_server import ARMS, asking, fast_server
+from patience import PATIENCE_S
 
 ASK = asking("Translate into French: good morning.")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -34,7 +35,7 @@ def client(url):
 
 @pytest.fixture(scope="module")
 def http(url):
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
         yield http
 
 

@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 from e2e_server import asking
+from patience import PATIENCE_S
 from providers.fake_upstream import (
     FIN,
     STREAM_HEAD,
@@ -28,7 +29,6 @@ KEY = "sk-CANARY-of-the-operator"
 TEAM = "CANARY-team"
 CLIENT_KEY = "sk-of-the-client"
 PATH = "/CANARY-path"
-PATIENCE_S = 10.0  # for what must happen soon: a test that waits so long has failed
 ASK = asking("Good morning.")
 WELL = (answer(200, completion()),)
 CONFIG = """
@@ -141,7 +141,7 @@ async def client(server, anyio_backend):
 
 @pytest.fixture(scope="module")
 async def http(server, anyio_backend):
-    async with httpx.AsyncClient(base_url=server[0]) as http:
+    async with httpx.AsyncClient(base_url=server[0], timeout=PATIENCE_S) as http:
         yield http
 
 
@@ -344,7 +344,7 @@ async def test_no_key_url_body_or_prompt_is_ever_shown_or_logged(upstreams, tmp_
         shown.append(f"{response.status_code} {response.headers} {response.text} {receipt}")
 
     with serving(tmp_path, upstreams) as (url, process):
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
             for script in [*FAILURES.values(), WELL, WHOLE_STREAM]:
                 for stream in (False, True):
                     fresh(upstreams[0], script)

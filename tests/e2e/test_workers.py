@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from e2e_server import asking, fast_config
+from patience import PATIENCE_S
 from providers.fake_upstream import (
     DONE,
     STREAM_END,
@@ -35,7 +36,6 @@ from banditroute.cli.workers import Supervisor
 from banditroute.stores import SQLiteStore
 
 PROCESSES = Path("/proc")
-PATIENCE_S = 45.0  # for what must happen soon; a worker is given up after serve.SILENT_S
 COUNT = 40
 
 pytestmark = pytest.mark.skipif(

@@ -1,7 +1,8 @@
 """Fixtures for the engine: a standing clock, and both embedded stores."""
 
 import pytest
-from doubles import PATIENCE_S, TTL_S, Clock, memory
+from doubles import TTL_S, Clock, memory
+from patience import PATIENCE_S
 from redis_clients import fake_links
 
 from banditroute.engine import engine as engine_module

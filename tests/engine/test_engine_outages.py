@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import pytest
 from doubles import (
-    PATIENCE_S,
     FlakyStore,
     asking,
     decided,
@@ -19,6 +18,7 @@ from doubles import (
     score,
     until,
 )
+from patience import PATIENCE_S
 
 from banditroute.core.context import Featurizer
 from banditroute.core.identity import Mint
@@ -155,12 +155,12 @@ async def test_feedback_waits_longer_than_an_answer_for_a_slow_store(store, cloc
 
 async def test_a_list_waits_once_for_all_that_is_in_line(engine, flaky, monkeypatch):
     for name in ("SETTLE_S", "LEVEL_S"):
-        monkeypatch.setattr(engine_module, name, PATIENCE_S / 40)
+        monkeypatch.setattr(engine_module, name, PATIENCE_S / 100)
     flaky.broken = {"remember"}
     decisions = [engine.decide("auto", asking()) for _ in range(200)]
     for decision in decisions:
         engine.remember(decision)
-    async with asyncio.timeout(PATIENCE_S):  # one after the other would take five times that
+    async with asyncio.timeout(PATIENCE_S):  # one after the other would take twice that
         with pytest.raises(StoreUnavailable):
             await engine.learn([score(engine, d, 1.0) for d in decisions])
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from doubles import (
-    PATIENCE_S,
     TTL_S,
     FlakyStore,
     decided,
@@ -19,6 +18,7 @@ from doubles import (
     score,
     until,
 )
+from patience import PATIENCE_S
 
 from banditroute.core import checkpoint
 from banditroute.core.fold import RouterState

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from doubles import PATIENCE_S
+from patience import PATIENCE_S
 
 from banditroute.engine import engine as engine_module
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from doubles import (
-    PATIENCE_S,
     Clock,
     FlakyStore,
     ScriptedProvider,
@@ -18,6 +17,7 @@ from doubles import (
     router,
     running,
 )
+from patience import PATIENCE_S
 
 from banditroute.dispatch import Dispatcher
 from banditroute.engine import engine as engine_module

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
+from patience import PATIENCE_S
 from study_examples import SMALL
 
 from banditroute.cli.app import run
@@ -231,7 +232,7 @@ def test_after_a_kill_no_worker_is_left_and_the_study_goes_on(tmp_path):
     assert len(workers) >= 2
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + PATIENCE_S
     while any(map(is_alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -248,7 +249,7 @@ def test_after_a_kill_no_worker_is_left_and_the_study_goes_on(tmp_path):
 def interrupted(process):
     """What a study says that is stopped as a terminal does, with all its workers."""
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert b"Traceback" not in said
     return b" ".join(said.split())

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from chaos import ChaosProxy
+from patience import PATIENCE_S
 from redis_fleets import Cluster
-from redis_servers import PATIENCE_S, SKIP_REASON, RedisServer, a_binary, binaries, running
+from redis_servers import SKIP_REASON, RedisServer, a_binary, binaries, running
 
 pytest.register_assert_rewrite(
     "contract",
@@ -20,7 +21,6 @@ pytest.register_assert_rewrite(
     "transfer_examples",
 )
 
-from faulty import SOON_S  # noqa: E402 - after the assertions are rewritten
 from store_examples import TTL_S, Clock, Examples, opened  # noqa: E402
 from transfer_examples import Make, teach  # noqa: E402
 
@@ -117,7 +117,7 @@ def hasty_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOOK_S", "REST_S", "PARKED_S", "IDLE_S", "FIRST_PAUSE_S", "LONGEST_PAUSE_S"):
         monkeypatch.setattr(lane, name, 0.02)
     for name in ("ANSWER_S", "KNOWN_S"):
-        monkeypatch.setattr(outbox, name, SOON_S)
+        monkeypatch.setattr(outbox, name, PATIENCE_S)
     monkeypatch.setattr(outbox, "ADOPT_EVERY_S", 0.1)
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 from chaos import ChaosProxy
+from patience import PATIENCE_S
 from redis_servers import RedisServer, wait_until
 from store_examples import TTL_S, Clock, Examples
 
@@ -24,7 +25,6 @@ from banditroute.values import Checkpoint, Decision, Learned, OutcomeEvidence, Q
 
 T = TypeVar("T")
 
-SOON_S = 30.0  # for what must come by itself: a test that waits so long has failed
 
 CHECKPOINT = Checkpoint(1, "features-1", b"it")
 
@@ -39,7 +39,7 @@ def redis_store(url: str, clock: Clock) -> RedisStore:
 
 async def eventually(look: Callable[[], Awaitable[T] | T]) -> T:
     """The first true answer; a store that is away may answer later."""
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(StoreUnavailable):
                 answer = look()

@@ -9,9 +9,10 @@ from contract import MakeStore, StoreContract
 from contract_retention import RetentionContract
 from contract_shared import SharedStoreContract
 from contract_transfer import SharedTransferContract, TransferContract
+from patience import PATIENCE_S
 from redis_clients import fake_links
 from redis_fleets import Cluster
-from redis_servers import PATIENCE_S, RedisServer
+from redis_servers import RedisServer
 from store_examples import TTL_S, Clock
 
 from banditroute.stores import MemoryStore, OutboxStore, RedisStore, SQLiteStore

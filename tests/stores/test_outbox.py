@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from chaos import ChaosProxy
 from faulty import (
-    SOON_S,
     any_server,
     assert_whole,
     eventually,
@@ -20,6 +19,7 @@ from faulty import (
     rows_of,
     scores,
 )
+from patience import PATIENCE_S
 from redis_servers import RedisServer
 from store_examples import TTL_S, Clock, Examples, opened
 
@@ -150,7 +150,7 @@ async def test_a_store_that_hangs_is_answered_for_as_well(
 ):
     monkeypatch.setattr(outbox, "ANSWER_S", 0.05)
     server.pause()
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(PATIENCE_S):
         for score in (0.25, 0.75):
             said = made.feedback(decision, score)
             assert await store.absorb("auto", [said]) == [Learned.ACCEPTED]
@@ -292,7 +292,7 @@ async def test_what_the_store_refuses_only_later_is_counted(
     decision = made.decision()
     crowd = [made.feedback(decision, source=f"user-{n}") for n in range(MOST_SOURCES)]
     if parked:
-        monkeypatch.setattr(lane, "PARKED_S", SOON_S)
+        monkeypatch.setattr(lane, "PARKED_S", PATIENCE_S)
     else:
         proxy.cut()
     said = made.feedback(decision, 0.25, source="one too many")
@@ -356,5 +356,5 @@ async def test_decisions_of_many_routers_are_waited_for_together(
 ):
     routers = [f"router-{n}" for n in range(5)]
     for _ in range(3):
-        async with asyncio.timeout(SOON_S):  # each alone may take as long as that
+        async with asyncio.timeout(PATIENCE_S):  # each alone may take as long as that
             await store.remember([made.decision(router) for router in routers])

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from faulty import SOON_S, Pair, any_server, assert_whole, pair, redis_store
+from faulty import Pair, any_server, assert_whole, pair, redis_store
+from patience import PATIENCE_S
 from redis_servers import AOF_ALWAYS, RedisServer, running
 from store_examples import TTL_S, Clock, Examples, opened
 
@@ -65,7 +66,7 @@ async def assert_not_lost(store: RedisStore, made: Examples, position: int) -> N
     assert await store.evidence("auto", position, 10) == []
     assert not await store.wait("auto", position, 0.0)
     await write(store, made, 2)
-    assert await store.wait("auto", position, SOON_S)
+    assert await store.wait("auto", position, PATIENCE_S)
     entries = await store.evidence("auto", position, 10)
     assert [entry.position for entry in entries] == [position + 1, position + 2]
 
@@ -90,7 +91,7 @@ async def test_waiting_for_an_entry_ends_when_the_log_is_wiped(
         waiting = asyncio.create_task(store.wait("auto", 5, 600.0))
         await asyncio.sleep(0)
         server.ask("FLUSHALL")
-        async with asyncio.timeout(SOON_S):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(HistoryLost, match="up to position 5"):
                 await waiting
 

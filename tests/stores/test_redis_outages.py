@@ -12,7 +12,6 @@ import pytest
 from chaos import ChaosProxy
 from faulty import (
     CHECKPOINT,
-    SOON_S,
     any_server,
     assert_as_it_was,
     assert_whole,
@@ -21,6 +20,7 @@ from faulty import (
     redis_store,
     refuses_to_write,
 )
+from patience import PATIENCE_S
 from redis_servers import AOF_ALWAYS, RedisServer, running
 from store_examples import Clock, Examples, opened
 
@@ -124,7 +124,7 @@ async def test_every_call_ends_in_time_on_a_server_that_does_not_answer(
         "prove": store.prove("auto", []),
         "known": store.known("auto", [decision.id]),
     }
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(PATIENCE_S):
         results = await asyncio.gather(*calls.values(), return_exceptions=True)
     wrong = {
         name: result
@@ -146,7 +146,7 @@ async def test_more_calls_than_have_a_place_end_in_time_too(
     store: RedisStore, server: RedisServer, decision: Decision
 ):
     server.pause()
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(PATIENCE_S):
         results = await asyncio.gather(
             *(store.head("auto") for _ in range(200)), return_exceptions=True
         )

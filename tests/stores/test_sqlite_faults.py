@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from store_examples import TTL_S, Clock, Examples, opened
 
 from banditroute.errors import StoreError, StoreUnavailable, StoreUnusable
@@ -312,7 +313,7 @@ async def test_waiting_ends_with_an_own_entry_without_polling(path, clock, made)
             waiting = asyncio.create_task(store.wait("auto", position, 3600.0))
             await store.head("auto")  # by now it has looked once, and waits
             await write()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await waiting
 
 

@@ -307,8 +307,8 @@ async def test_stopping_in_the_middle_of_a_fold_saves_no_half_folded_state(
     halfway, go_on = threading.Event(), threading.Event()
     revise = QualityModel.revise
 
-    def slow(self, row, x, old, new):
-        revise(self, row, x, old, new)
+    def slow(self, row, entry):
+        revise(self, row, entry)
         halfway.set()
         go_on.wait(PATIENCE_S)
 
@@ -319,10 +319,11 @@ async def test_stopping_in_the_middle_of_a_fold_saves_no_half_folded_state(
     await engine.arms("auto")  # folded: so there is something to save
     monkeypatch.setattr(QualityModel, "revise", slow)
     await engine.learn([score(engine, decision, 1.0)])
-    await asyncio.to_thread(halfway.wait, PATIENCE_S)
+    assert await asyncio.to_thread(halfway.wait, PATIENCE_S)
     stopping = asyncio.create_task(engine.stop())
     for _ in range(200):  # time to do it wrong: the fold is held in its middle
         await asyncio.sleep(0.001)
+    assert not stopping.done()
     go_on.set()
     await stopping
     monkeypatch.setattr(QualityModel, "revise", revise)

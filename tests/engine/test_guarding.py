@@ -23,13 +23,13 @@ def uniform(**changes):
 
 
 async def taught(engine, rounds):
-    """So many answers, each judged by what its arm is worth."""
+    """So many answers, each judged by what its arm is worth, and known before the next."""
     for at in range(rounds):
         decision = engine.decide("auto", asking(f"Question {at}"))
         engine.remember(decision)
         engine.record(decision, outcome(decision))
         await engine.learn([score(engine, decision, QUALITY[decision.arm_id])])
-    await engine.level("auto")
+        await engine.level("auto")
 
 
 async def test_before_there_is_feedback_the_guard_says_that_it_knows_too_little(clock):

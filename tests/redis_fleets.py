@@ -105,11 +105,11 @@ class Sentinels(_Fleet):
         """Where the first sentinel that is awake says that the primary is."""
         return self._named_by(self.awake(self.sentinels)[0])
 
-    def failover_done(self, old_port: int, timeout_s: float = PATIENCE_S) -> RedisServer:
+    def failover_done(self, old_port: int, timeout_s: float = 3 * PATIENCE_S) -> RedisServer:
         """The new primary, once every sentinel that is awake names it and it says so itself.
 
         The old one, restarted, takes writes as a primary until the sentinels demote it, which
-        may be 20 s later.
+        may be 20 s later. Sentinels that were held up for 2 s act no sooner than 30 s after (TILT).
         """
 
         def promoted() -> RedisServer | None:

@@ -40,6 +40,7 @@ def test_everything_but_arms_and_providers_has_a_default():
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8080)
     assert settings.server.max_body_bytes == 4_194_304
     assert settings.server.max_concurrency == 1000
+    assert settings.server.keep_alive_s == 75
     assert settings.server.shutdown_grace_s == 10
     assert settings.store.url == "sqlite:///banditroute.db"
     assert settings.store.decision_ttl_s == 30 * 86_400

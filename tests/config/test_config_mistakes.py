@@ -51,6 +51,7 @@ ADDED = [
     ("[server]\nhost = 1\n", 2, "server.host", "must be a string in quotes"),
     ("[server]\nmax_body_bytes = 1023\n", 2, "server.max_body_bytes", "must be ≥ 1024, is 1023"),
     ("[server]\nmax_concurrency = 0\n", 2, "server.max_concurrency", "must be ≥ 1"),
+    ("[server]\nkeep_alive_s = 0\n", 2, "server.keep_alive_s", "must be ≥ 1, is 0"),
     ("[server]\nshutdown_grace_s = -0.5\n", 2, "server.shutdown_grace_s", "must be ≥ 0, is -0.5"),
     ("[[server]]\n", 1, "server", "must be one table; begin it with [server]"),
     ("[tasks]\n", 1, "tasks", "must be an array of tables; begin each with [[tasks]]"),

@@ -7,7 +7,8 @@ import socket
 import pytest
 from patience import PATIENCE_S
 
-from banditroute.cli.serve import listen
+from banditroute.cli.serve import listen, web_config
+from banditroute.config.schema import ServerSettings
 
 
 def holds_back(listener: socket.socket) -> bool:
@@ -53,3 +54,13 @@ def test_an_answer_is_not_held_back_until_its_headers_are_acknowledged(server):
     """Nagle's algorithm is off, or every answer on a kept connection would wait for 40 ms."""
     with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         assert not server(listener)
+
+
+def test_an_idle_connection_outlives_those_of_clients_and_load_balancers():
+    """A server that closes first resets the request that is on its way then."""
+
+    def kept_s(settings: ServerSettings) -> int:
+        return web_config(lambda: None, settings).timeout_keep_alive
+
+    assert kept_s(ServerSettings()) > 60  # httpx keeps them for 5 s, load balancers for 60 s
+    assert kept_s(ServerSettings(keep_alive_s=620)) == 620

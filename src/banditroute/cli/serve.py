@@ -122,6 +122,7 @@ def web_config(app: Callable[..., Any], server: ServerSettings, **more: Any) -> 
         app,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=round(server.keep_alive_s),
         timeout_graceful_shutdown=round(server.shutdown_grace_s),
         **more,
     )

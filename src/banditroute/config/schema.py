@@ -74,6 +74,7 @@ class ServerSettings(Table):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4_194_304
     max_concurrency: Annotated[int, Field(ge=1)] = 1000
+    keep_alive_s: Annotated[float, Field(ge=1, le=3600)] = 75.0
     shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
 
 

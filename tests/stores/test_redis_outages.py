@@ -21,6 +21,7 @@ from faulty import (
     refuses_to_write,
 )
 from patience import PATIENCE_S
+from redis_fleets import Cluster
 from redis_servers import AOF_ALWAYS, RedisServer, running
 from store_examples import Clock, Examples, opened
 
@@ -31,6 +32,8 @@ from banditroute.stores.redis.scripts import COMMIT
 from banditroute.values import Decision, Learned
 
 pytestmark = pytest.mark.anyio
+
+CLOSE_ALL = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
 @pytest.fixture
@@ -165,17 +168,43 @@ async def test_a_refused_connection_is_unavailable_and_the_next_one_works(
     await assert_works(store, made, decision)
 
 
-async def test_connections_that_were_closed_meanwhile_cost_no_call(
-    store: RedisStore, server: RedisServer, made: Examples, decision: Decision
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_connections_that_ended_meanwhile_cost_no_call(
+    store: RedisStore,
+    server: RedisServer,
+    proxy: ChaosProxy,
+    made: Examples,
+    decision: Decision,
+    how: str,
 ):
     idle = store._link._client.connection_pool._available_connections
-    for _ in range(3):  # as a server does with those that are idle for long
+    for _ in range(3):  # as a server or a network does with those that are idle for long
         await asyncio.gather(*(store.head("auto") for _ in range(50)))
         assert len(idle) == MOST_CONNECTIONS
-        await asyncio.to_thread(server.ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await eventually(lambda: all(one._reader.at_eof() for one in idle))
+        if how == "closed":
+            await asyncio.to_thread(server.ask, *CLOSE_ALL)
+            await eventually(lambda: all(one._reader.at_eof() for one in idle))
+        else:
+            await asyncio.to_thread(proxy.reset_connections)
+            await eventually(lambda: all(one._reader.exception() for one in idle))
         assert await asyncio.gather(*(store.head("auto") for _ in range(50))) == [1] * 50
     await assert_works(store, made, decision)
+
+
+async def test_connections_to_a_cluster_that_ended_meanwhile_cost_no_call(
+    redis_cluster: Cluster, clock: Clock, made: Examples
+):
+    async with opened(redis_store(redis_cluster.url, clock)) as store:
+        await store.remember([decision := made.decision()])
+        assert await store.absorb("auto", [made.feedback(decision)]) == [Learned.LEARNED]
+        node = store._link._client.get_node_from_key("br1:{auto}:log")
+        for _ in range(3):
+            await asyncio.gather(*(store.head("auto") for _ in range(50)))
+            assert len(node._free) == MOST_CONNECTIONS
+            for server in redis_cluster.servers:
+                await asyncio.to_thread(server.ask, *CLOSE_ALL)
+            await eventually(lambda: all(one._reader.at_eof() for one in node._free))
+            assert await asyncio.gather(*(store.head("auto") for _ in range(50))) == [1] * 50
 
 
 async def test_a_store_opens_while_its_server_is_away(
@@ -202,18 +231,3 @@ async def test_a_commit_sent_to_a_hanging_server_is_not_sent_a_second_time(
     assert proxy.bytes_up - before < 2 * len(COMMIT.sha) + 400
     proxy.delay(0)
     assert await store.head("auto") == 1
-
-
-async def test_connections_that_were_reset_meanwhile_cost_one_call_in_all(
-    store: RedisStore, proxy: ChaosProxy, made: Examples, decision: Decision
-):
-    """Of a reset nobody hears before they use the connection."""
-    idle = store._link._client.connection_pool._available_connections
-    await asyncio.gather(*(store.head("auto") for _ in range(50)))
-    assert len(idle) == MOST_CONNECTIONS
-    await asyncio.to_thread(proxy.reset_connections)
-    await eventually(lambda: all(one._reader.exception() for one in idle))
-    with pytest.raises(StoreUnavailable):
-        await store.head("auto")
-    assert await asyncio.gather(*(store.head("auto") for _ in range(50))) == [1] * 50
-    await assert_works(store, made, decision)

@@ -13,15 +13,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from banditroute.errors import StoreUnavailable, StoreUnusable
 from banditroute.stores.redis.address import Address
+from banditroute.stores.redis.connections import (
+    ServiceConnection,
+    TCPConnection,
+    TLSConnection,
+    TLSServiceConnection,
+    UnixConnection,
+)
 from banditroute.stores.redis.scripts import Script
 
 MOST_CONNECTIONS = 32
@@ -36,7 +42,8 @@ _LOST = (
     redis_errors.RedisClusterException,  # which is no RedisError: no node can be reached
     OSError,
     TimeoutError,
-    AttributeError,  # of redis-py, when a connection is closed just as somebody takes it
+    AttributeError,  # of redis-py, when a connection is closed just as somebody takes it,
+    TypeError,  # and of asyncio, since Python 3.12
 )
 
 _OF_THE_OTHERS_TOO = (redis_errors.ReadOnlyError, redis_errors.ConnectionError)
@@ -202,8 +209,8 @@ def _where(address: Address) -> dict[str, Any]:
 
 def _connection_class(address: Address) -> type[Any]:
     if address.path is not None:
-        return UnixDomainSocketConnection
-    return SSLConnection if address.tls else Connection
+        return UnixConnection
+    return TLSConnection if address.tls else TCPConnection
 
 
 def _service(address: Address, answer_s: float) -> Client:
@@ -213,19 +220,26 @@ def _service(address: Address, answer_s: float) -> Client:
     hosts = list(address.hosts)
     sentinel = Sentinel(hosts, sentinel_kwargs={**asking, **tls})  # type: ignore[no-untyped-call]
     client: Client = sentinel.master_for(
-        address.service, db=address.db, **_options(address, answer_s), **tls
+        address.service,
+        db=address.db,
+        connection_class=TLSServiceConnection if address.tls else ServiceConnection,
+        **_options(address, answer_s),
+        **_trust(address),
     )
     return client
 
 
 def _cluster(address: Address, answer_s: float) -> Client:
     tls = {"ssl": True, **_trust(address)} if address.tls else {}
-    return RedisCluster(
+    client = RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         max_connections=2**16,
         **_options(address, answer_s),
         **tls,
     )
+    # Every node that is found from now on is asked over them; there is no argument for it.
+    client.get_connection_kwargs()["connection_class"] = _connection_class(address)
+    return client
 
 
 def _options(address: Address, answer_s: float) -> dict[str, Any]:
@@ -281,7 +295,7 @@ def _what(error: BaseException) -> str:
             return "the cluster or its primary is down"
         case redis_errors.RedisClusterException():
             return "no node of the cluster serves it"
-        case redis_errors.ConnectionError() | OSError() | AttributeError():
+        case redis_errors.ConnectionError() | OSError() | AttributeError() | TypeError():
             return "no connection"
         case _:
             return str(error).partition(" ")[0] or type(error).__name__

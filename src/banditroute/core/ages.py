@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
-from math import exp, log
+from math import exp, fsum, log
 
 from banditroute.core.identity import made_at_ms
 from banditroute.values import DecisionId, Tuning
@@ -84,7 +84,7 @@ class Ages:
 
     def left(self, row: int, decision_id: DecisionId) -> float:
         """The share that is left of one decision's evidence on an arm, in (0, 1]."""
-        total = sum(
+        total = fsum(
             log(one.kept) for one in self._since(decision_id) if one.row in (row, EVERY_ARM)
         )
         return exp(max(total, LEAST_LOG))

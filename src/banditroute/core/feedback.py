@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import fsum
 
 from banditroute.errors import InvalidRequest
 from banditroute.values import (
@@ -97,8 +98,8 @@ def reading(marks: Mapping[str, Mark]) -> Reading | None:
     if not scored:
         return None
     anchor = scored[0][1]  # taking the mean around it keeps equal scores exactly as they are
-    total = sum(weight for _, _, weight in scored)
-    shift = sum(weight * (score - anchor) for _, score, weight in scored) / total
+    total = fsum(weight for _, _, weight in scored)
+    shift = fsum(weight * (score - anchor) for _, score, weight in scored) / total
     heaviest = max(weight for _, _, weight in scored)
     share = heaviest / total  # exactly 1 for a single voice
     return Reading(

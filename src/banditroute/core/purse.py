@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class Purse:
 
     def price(self, payers: Sequence[str]) -> float:
         """λ: what a dollar costs, in reward, for a call that these pay for."""
-        return sum(pacer.price for _, pacer in self._concerned(payers))
+        return fsum(pacer.price for _, pacer in self._concerned(payers))
 
     def over_budget(
         self,

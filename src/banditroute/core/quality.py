@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from math import fsum
 
 import numpy as np
 
@@ -186,14 +187,14 @@ class QualityModel:
             return reading
         low, high = entry.expected - most * entry.spread, entry.expected + most * entry.spread
         voices = [replace(v, score=min(max(v.score, low), high)) for v in _voices(reading)]
-        total = sum(voice.weight for voice in voices)
-        quality = sum(voice.weight * voice.score for voice in voices) / total
+        total = fsum(voice.weight for voice in voices)
+        quality = fsum(voice.weight * voice.score for voice in voices) / total
         return Reading(quality, reading.weight, tuple(voices))
 
     def _count(self, row: int, x: Vector, reading: Reading, share: float) -> None:
         """Add a reading at ``share`` of its weight, or take one back."""
         voices = _voices(reading)
-        square = sum(voice.weight * voice.score * voice.score for voice in voices)
+        square = fsum(voice.weight * voice.score * voice.score for voice in voices)
         self.sums.add(row, x, share * reading.weight, reading.quality, share * square)
         (self.sources.add if share > 0.0 else self.sources.take_back)(row, x, voices, abs(share))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import fsum
 
 import numpy as np
 
@@ -97,8 +98,8 @@ class Sources:
 
     def read(self, voices: Sequence[Voice]) -> float:
         """The mean of some voices, each on the anchor's scale."""
-        total = sum(voice.weight for voice in voices)
-        heard = sum(voice.weight * self._of(voice.source).read(voice.score) for voice in voices)
+        total = fsum(voice.weight for voice in voices)
+        heard = fsum(voice.weight * self._of(voice.source).read(voice.score) for voice in voices)
         return heard / total
 
     def recalibrate(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from math import fsum
 
 from banditroute.values import OutcomeEvidence
 
@@ -65,7 +66,7 @@ class Account:
 
     def usd_between(self, first: int, last: int) -> float:
         """Dollars of the days from ``first`` to ``last``, both included; 31 days are kept."""
-        return sum(usd for day, usd in self.days.items() if first <= day <= last)
+        return fsum(usd for day, usd in self.days.items() if first <= day <= last)
 
     def requests_per_s(self, now_s: float) -> float:
         """How many calls come a second, of late."""

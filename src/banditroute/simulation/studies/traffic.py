@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def shares_of(tasks: str | Mapping[str, float], problem: Problem, best: int) -> 
             if task not in known:
                 text = f'no prompt of task "{task}"; there are {", ".join(known)}'
                 raise ConfigError([text], "the traffic")
-        total = sum(tasks.values())
+        total = fsum(tasks.values())
         return {task: share / total for task, share in tasks.items()}
     if len(known) == 1:
         return {known[0]: 1.0}

@@ -326,11 +326,12 @@ async def test_a_stream_that_takes_longer_than_the_grace_is_cut_short(tmp_path, 
 
 
 @pytest.mark.anyio
-async def test_a_second_ctrl_c_waits_for_nobody(tmp_path):
-    async with streaming(tmp_path, 2, WAIT) as (url, process, lines):
-        workers = await asyncio.to_thread(both_workers_of, process)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_second_ctrl_c_waits_for_nobody(tmp_path, workers):
+    async with streaming(tmp_path, workers, WAIT, grace_s=3600) as (url, process, lines):
+        pids = await asyncio.to_thread(both_workers_of, process) if workers == 2 else ()
         for _ in range(2):
-            for pid in {process.pid, *workers}:  # as a terminal does
+            for pid in {process.pid, *pids}:  # as a terminal does
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGINT)
             await asyncio.to_thread(until, lambda: refused(url))

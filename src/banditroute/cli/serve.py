@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -111,9 +112,20 @@ async def try_out(engine: Engine) -> None:
     await engine.stop()
 
 
-def web_server(application: Application) -> uvicorn.Server:
+class WebServer(uvicorn.Server):
+    """Waits for nobody after a second Ctrl-C: since Python 3.12 uvicorn would, for a connection."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, or do so at once."""
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+
+
+def web_server(application: Application) -> WebServer:
     """The web server of an application, in this process."""
-    return uvicorn.Server(web_config(application.http, application.settings.server))
+    return WebServer(web_config(application.http, application.settings.server))
 
 
 def web_config(app: Callable[..., Any], server: ServerSettings, **more: Any) -> uvicorn.Config:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Thread
+from types import FrameType
 
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
@@ -30,10 +31,23 @@ def worker(settings: Settings, reread: Callable[[], Settings] | None = None) -> 
     nobody could, and the port would stay taken.
     """
     logs.configure(settings.logging.level, settings.logging.format)
+    _end_at_a_second_ctrl_c()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the web server listens for it now
     if (parent := parent_process()) is not None:
         Thread(target=_end_with, args=(parent,), daemon=True).start()
     return build(settings, reread=reread).http
+
+
+def _end_at_a_second_ctrl_c() -> None:
+    """The first is the web server's; since Python 3.12 that would not end at the second."""
+    stop = signal.getsignal(signal.SIGINT)
+
+    def stop_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if callable(stop):
+            stop(number, frame)
+
+    signal.signal(signal.SIGINT, stop_once)
 
 
 def _end_with(parent: BaseProcess) -> None:

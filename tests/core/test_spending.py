@@ -98,6 +98,12 @@ def test_dollars_between_days_include_both():
     assert account.usd_between(TODAY + 9, TODAY + 10) == 0.0
 
 
+def test_dollars_are_added_exactly():
+    """``sum()`` would not, and differently from one version of Python to the next."""
+    account = charged(*((NOW_S + n * DAY_S, 0.1) for n in range(10)))
+    assert account.usd_between(TODAY, TODAY + 9) == 1.0
+
+
 def test_a_whole_month_of_31_days_is_kept_and_no_more():
     account = charged(*((at(2026, 1, 1) + n * DAY_S, 1.0) for n in range(31)))
     first, after = month_of(at(2026, 1, 31))

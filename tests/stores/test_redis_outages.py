@@ -27,7 +27,8 @@ from store_examples import Clock, Examples, opened
 
 from banditroute.errors import StoreUnavailable, UnknownDecision
 from banditroute.stores import RedisStore
-from banditroute.stores.redis.link import MOST_CONNECTIONS
+from banditroute.stores.redis.address import parse_address
+from banditroute.stores.redis.link import MOST_CONNECTIONS, connect
 from banditroute.stores.redis.scripts import COMMIT
 from banditroute.values import Decision, Learned
 
@@ -205,6 +206,37 @@ async def test_connections_to_a_cluster_that_ended_meanwhile_cost_no_call(
                 await asyncio.to_thread(server.ask, *CLOSE_ALL)
             await eventually(lambda: all(one._reader.at_eof() for one in node._free))
             assert await asyncio.gather(*(store.head("auto") for _ in range(50))) == [1] * 50
+
+
+async def test_after_one_connection_failed_no_other_is_trusted(
+    store: RedisStore, proxy: ChaosProxy, decision: Decision
+):
+    """They may lead to a host that is gone, of which nobody hears before something is sent."""
+    await asyncio.gather(*(store.head("auto") for _ in range(50)))
+    proxy.drop_replies(1)
+    with pytest.raises(StoreUnavailable):
+        await store.head("auto")
+    before = proxy.connections
+    assert await asyncio.gather(*(store.head("auto") for _ in range(50))) == [1] * 50
+    assert proxy.connections - before == MOST_CONNECTIONS
+
+
+async def test_a_primary_that_became_a_replica_costs_one_call_in_all(
+    tmp_path: Path, binary: Path, server: RedisServer, proxy: ChaosProxy
+):
+    link = connect(parse_address(proxy.url))
+
+    async def writes() -> list[object]:
+        return await asyncio.gather(*(link.command("SET", "br1:key", 1) for _ in range(50)))
+
+    with running(tmp_path / "heir", binary=binary) as heir:
+        await writes()
+        await asyncio.to_thread(server.ask, "REPLICAOF", *heir.address)
+        proxy.target(*heir.address)  # what is open stays where it is
+        with pytest.raises(StoreUnavailable, match="read-only replica"):
+            await link.command("SET", "br1:key", 1)
+        assert await writes() == [True] * 50
+        await link.close()
 
 
 async def test_a_store_opens_while_its_server_is_away(
